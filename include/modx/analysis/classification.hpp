@@ -1,4 +1,4 @@
-// P = tp / (tp + fp + ε),   R = tp / (tp + fn + ε),   F1 = 2 P R / (P + R + ε),   ε = 1e-12, from a confusion matrix.
+// Confusion matrix: P = tp / (tp + fp + ε),  R = tp / (tp + fn + ε),  F1 = 2 P R / (P + R + ε),  ε = 1e-12.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -21,7 +21,7 @@ struct class_scores {
   bool operator==(const class_scores&) const = default;
 };
 
-/// What a confusion matrix says: macro = mean over the classes with support, weighted = mean weighted by support.
+/// What a confusion matrix says: macro = mean over the classes with support, weighted = weighted by support.
 struct scores {
   double accuracy = 0;
   double macro_precision = 0;
@@ -76,7 +76,8 @@ class confusion {
   /// Adds another run's counts; throws modx::error where the number of classes differs.
   confusion& operator+=(const confusion& other) {
     if (other.classes_ != classes_)
-      throw error("analysis::confusion", std::to_string(classes_) + " classes", std::to_string(other.classes_));
+      throw error("analysis::confusion", std::to_string(classes_) + " classes",
+                  std::to_string(other.classes_));
     std::transform(counts_.begin(), counts_.end(), other.counts_.begin(), counts_.begin(), std::plus<>{});
     total_ += other.total_;
     return *this;

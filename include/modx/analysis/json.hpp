@@ -27,8 +27,8 @@ void to_json(Json& j, const confusion& c) {
   }
 }
 
-/// One split's metrics over seeds: acc, macro_*, weighted_*, per_class_* as summaries and the summed confusion matrix.
-/// Throws modx::error without seeds or where the number of classes differs.
+/// One split's metrics over seeds: acc, macro_*, weighted_*, per_class_* as summaries, the confusion counts
+/// summed; throws modx::error without seeds or where the number of classes differs.
 template <class Json = nlohmann::ordered_json>
 Json metrics_over_seeds(const std::vector<confusion>& seeds) {
   if (seeds.empty()) throw error("analysis::metrics_over_seeds", "at least one seed", "none");
@@ -51,7 +51,7 @@ Json metrics_over_seeds(const std::vector<confusion>& seeds) {
   j["weighted_precision"] = over(&scores::weighted_precision);
   j["weighted_recall"] = over(&scores::weighted_recall);
   j["weighted_f1"] = over(&scores::weighted_f1);
-  const auto per_class = [&](double class_scores::* figure) {
+  const auto per_class = [&](double class_scores::*figure) {
     Json list = Json::array();
     for (std::size_t c = 0; c < all.front().per_class.size(); ++c)
       list.push_back(over([&](const scores& s) { return s.per_class[c].*figure; }));

@@ -9,7 +9,7 @@
 
 namespace modx::analysis {
 
-/// A figure over several seeds; the standard deviation of one value is 0 and `spread()` says that it means nothing.
+/// A figure over several seeds; the sd of one value is 0, and `spread()` says that it means nothing.
 struct summary {
   double mean = 0;
   double sd = 0;
@@ -28,7 +28,7 @@ inline double mean(std::span<const double> x) {
   return sum / static_cast<double>(x.size());
 }
 
-/// The sample standard deviation (divisor n - 1) in two passes, 0 for one value; throws modx::error where there is none.
+/// The sample standard deviation (divisor n - 1), 0 for one value; throws modx::error where there is none.
 inline double sample_sd(std::span<const double> x) {
   const double centre = mean(x);
   if (x.size() == 1) return 0;
