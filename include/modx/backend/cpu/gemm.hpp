@@ -1,88 +1,109 @@
-// c = act(beta c + a b + bias): products over weights packed in panels, many at once.
+// c = act(beta c + a b + bias) over weights packed in panels, many products at once, by our own tiles or by Eigen's.
 #pragma once
 #include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string>
 
-#include "modx/backend/activation.hpp"
+#include "modx/backend/cpu/pack.hpp"
+#include "modx/backend/cpu/product.hpp"
 #include "modx/backend/cpu/thread_pool.hpp"
+#include "modx/backend/cpu/tile.hpp"
 #include "modx/error.hpp"
+#if MODX_EIGEN_PANELS
+#include "modx/backend/cpu/gemm_eigen.hpp"
+#endif
 
 namespace modx::kernels {
 
-using modx::activate;
-using modx::activation;
-using modx::activation_slope;
+namespace detail {
 
-/// A matrix somewhere: element (i, j) = data[i * row_stride + j * col_stride]; one of the strides is 1.
-template <class T>
-struct view {
-  const T* data = nullptr;
-  std::ptrdiff_t row_stride = 0, col_stride = 1;
+/// How a product is cut: rows of c and panels of b per task, and how much of k is summed at a time.
+struct cut {
+  std::size_t rows, row_blocks, panels, panel_blocks;
 };
 
-/// c (m x n, leading dimension ldc) = act(beta c + a (m x k) b (k x n) + bias (n)); beta 0 never reads c.
-template <class T>
-struct product {
-  std::size_t m = 0, n = 0, k = 0;
-  view<T> a;
-  const T* packed_b = nullptr;
-  T beta = T(0);
-  T* c = nullptr;
-  std::size_t ldc = 0;
-  const T* bias = nullptr;
-  activation act = activation::none;
-  T* pre = nullptr;  ///< if set, the value before the activation is stored here too (leading dimension ldc)
-};
+inline constexpr std::size_t k_block = 384, row_block = 120;
+inline constexpr double task_flops = 4e6;
 
 template <class T>
-inline constexpr std::size_t panel_width = 64 / sizeof(T);
-
-/// Elements that pack() writes for a k x n matrix.
-template <class T>
-std::size_t packed_size(std::size_t k, std::size_t n) {
-  return (n + panel_width<T> - 1) / panel_width<T> * k * panel_width<T>;
+cut cut_of(const product<T>& p) {
+  if (p.m == 0 || p.n == 0) return {0, 0, 0, 0};
+  const std::size_t blocks = (p.m + row_block - 1) / row_block, rows = (p.m + blocks - 1) / blocks;
+  const std::size_t panels = (p.n + panel_width<T> - 1) / panel_width<T>;
+  const double flops = 2.0 * static_cast<double>(rows * panel_width<T>) * static_cast<double>(p.k + 1);
+  const double wanted = std::max(1.0, task_flops / flops);
+  const std::size_t most = wanted < static_cast<double>(panels) ? static_cast<std::size_t>(wanted) : panels;
+  const std::size_t ranges = (panels + most - 1) / most;
+  return {rows, (p.m + rows - 1) / rows, (panels + ranges - 1) / ranges, ranges};
 }
 
-/// Copies b (k x n) into panels [ceil(n / width)][k][width], padded with zeros; out is 64-byte aligned.
+/// Rows [i0, i1) x panels [p0, p1) of one product by register tiles.
 template <class T>
-void pack(thread_pool& pool, std::size_t k, std::size_t n, view<T> b, T* out) {
+void block_tiles(const product<T>& p, std::size_t i0, std::size_t i1, std::size_t p0, std::size_t p1) {
   constexpr std::size_t width = panel_width<T>;
-  pool.run((n + width - 1) / width, [&](std::size_t panel) {
-    T* to = out + panel * k * width;
-    for (std::size_t i = 0; i < k; ++i) {
-      for (std::size_t j = 0; j < width; ++j) {
-        const std::size_t column = panel * width + j;
-        to[i * width + j] = column < n ? b.data[static_cast<std::ptrdiff_t>(i) * b.row_stride +
-                                                static_cast<std::ptrdiff_t>(column) * b.col_stride]
-                                       : T(0);
-      }
+  const bool along = by_row(p);
+  const std::ptrdiff_t stride = along ? p.a.row_stride : p.a.col_stride;
+  const std::size_t blocks = std::max<std::size_t>(1, (p.k + k_block - 1) / k_block);
+  const std::size_t step = (p.k + blocks - 1) / blocks;
+  for (std::size_t block = 0; block < blocks; ++block) {
+    const std::size_t k0 = std::min(p.k, block * step), k = std::min(p.k, k0 + step) - k0;
+    const bool last = block + 1 == blocks;
+    for (std::size_t j0 = p0 * width; j0 < std::min(p.n, p1 * width); j0 += tile_cols<T>) {
+      const std::size_t cols = std::min(tile_cols<T>, p.n - j0);
+      const T* b = p.packed_b + (j0 / width * p.k + k0) * width + j0 % width;
+      each_tile<T>(i1 - i0, cols, along, [&](std::size_t first, tile_function<T> kernel) {
+        const std::size_t i = i0 + first;
+        const T* a = p.a.data + static_cast<std::ptrdiff_t>(i) * p.a.row_stride +
+                     static_cast<std::ptrdiff_t>(k0) * p.a.col_stride;
+        const factors<T> f{a, stride, b, static_cast<std::ptrdiff_t>(width), k};
+        target<T> to{block ? T(1) : p.beta, p.c + i * p.ldc + j0, p.ldc, cols};
+        if (last) {
+          to.bias = p.bias ? p.bias + j0 : nullptr;
+          to.act = p.act;
+          to.pre = p.pre ? p.pre + i * p.ldc + j0 : nullptr;
+        }
+        kernel(f, to);
+      });
     }
-  });
+  }
 }
 
-/// Computes all products at once; the result does not depend on the number of threads.
+template <class T>
+void check(const product<T>& p) {
+  check("multiply", p.m, p.k, p.a);
+  if (p.m > 1 && p.ldc < p.n) throw error("multiply", "ldc >= " + std::to_string(p.n), std::to_string(p.ldc));
+}
+
+}  // namespace detail
+
+/// Computes all products at once; the bits do not depend on the number of threads, nor on the other products.
 template <class T>
 void multiply(thread_pool& pool, std::span<const product<T>> products) {
-  constexpr std::size_t width = panel_width<T>;
+  std::size_t tasks = 0;
   for (const product<T>& p : products) {
-    pool.run(p.m, [&](std::size_t i) {
-      for (std::size_t j = 0; j < p.n; ++j) {
-        T sum = 0;
-        for (std::size_t l = 0; l < p.k; ++l) {
-          sum += p.a.data[static_cast<std::ptrdiff_t>(i) * p.a.row_stride +
-                          static_cast<std::ptrdiff_t>(l) * p.a.col_stride] *
-                 p.packed_b[(j / width * p.k + l) * width + j % width];
-        }
-        T& c = p.c[i * p.ldc + j];
-        if (p.beta != T(0)) sum += p.beta * c;
-        if (p.bias) sum += p.bias[j];
-        if (p.pre) p.pre[i * p.ldc + j] = sum;
-        c = activate(p.act, sum);
-      }
-    });
+    detail::check(p);
+    const detail::cut c = detail::cut_of(p);
+    tasks += c.row_blocks * c.panel_blocks;
   }
+  pool.run(tasks, [products](std::size_t task) {
+    for (const product<T>& p : products) {
+      const detail::cut c = detail::cut_of(p);
+      if (task >= c.row_blocks * c.panel_blocks) {
+        task -= c.row_blocks * c.panel_blocks;
+        continue;
+      }
+      const std::size_t panels = (p.n + panel_width<T> - 1) / panel_width<T>;
+      const std::size_t i = task / c.panel_blocks * c.rows, panel = task % c.panel_blocks * c.panels;
+      const std::size_t i1 = std::min(p.m, i + c.rows), panel1 = std::min(panels, panel + c.panels);
+#if MODX_EIGEN_PANELS
+      detail::block_eigen(p, i, i1, panel, panel1);
+#else
+      detail::block_tiles(p, i, i1, panel, panel1);
+#endif
+      return;
+    }
+  });
 }
 
 }  // namespace modx::kernels

@@ -1,0 +1,53 @@
+// Loops over fixed chunks: who runs a chunk depends on the threads, what is in it never does.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <modx/backend/cpu/thread_pool.hpp>
+
+namespace modx::kernels {
+
+/// f(begin, end) for consecutive chunks of `grain` of [0, n).
+template <class F>
+void for_chunks(thread_pool& pool, std::size_t n, std::size_t grain, F&& f) {
+  const std::size_t chunks = (n + grain - 1) / grain;
+  if (chunks <= 1) {
+    if (n) {
+      const flush_denormals mode;
+      f(std::size_t(0), n);
+    }
+    return;
+  }
+  pool.run(chunks, [&](std::size_t c) { f(c * grain, std::min(n, (c + 1) * grain)); });
+}
+
+/// Rows per chunk for rows of width d: about 16 k elements.
+inline std::size_t row_grain(std::size_t d) { return std::max<std::size_t>(1, 16384 / std::max<std::size_t>(d, 1)); }
+inline constexpr std::size_t element_grain = 32768;
+
+/// Sum of f(i) over [0, n) in 16 interleaved lanes: vectorises without reassociating anything.
+template <class T, class F>
+T lane_sum(std::size_t n, F&& f) {
+  constexpr std::size_t lanes = 16;
+  T lane[lanes] = {};
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (std::size_t l = 0; l < lanes; ++l) lane[l] += f(i + l);
+  T tail = 0;
+  for (; i < n; ++i) tail += f(i);
+  for (std::size_t step = lanes / 2; step > 0; step /= 2)
+    for (std::size_t l = 0; l < step; ++l) lane[l] += lane[l + step];
+  return lane[0] + tail;
+}
+
+template <class T>
+T dot(const T* a, const T* b, std::size_t d) {
+  return lane_sum<T>(d, [=](std::size_t j) { return a[j] * b[j]; });
+}
+
+/// y = beta y + x, where beta 0 never reads y.
+template <class T>
+inline void blend(T beta, T x, T& y) {
+  y = beta == T(0) ? x : beta * y + x;
+}
+
+}  // namespace modx::kernels

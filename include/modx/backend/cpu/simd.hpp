@@ -1,0 +1,50 @@
+// Vectors of the widest kind that the target has, and the register tiles that fit it.
+#pragma once
+#include <cstddef>
+
+namespace modx::kernels {
+
+#if defined(__AVX512F__)
+inline constexpr std::size_t vector_bytes = 64;
+inline constexpr int tile_rows = 14;  // 28 sums, 2 columns of b and 1 of a in 32 registers
+#elif defined(__AVX2__) && defined(__FMA__)
+inline constexpr std::size_t vector_bytes = 32;
+inline constexpr int tile_rows = 6;  // 12 sums, 2 columns of b and 1 of a in 16 registers
+#else
+inline constexpr std::size_t vector_bytes = 16;
+inline constexpr int tile_rows = 4;
+#endif
+
+/// Scalars in a vector.
+template <class T>
+inline constexpr std::size_t lanes = vector_bytes / sizeof(T);
+
+/// Columns of a register tile: two vectors.
+template <class T>
+inline constexpr std::size_t tile_cols = 2 * lanes<T>;
+
+namespace detail {
+template <class T>
+struct vector_of {
+  using type [[gnu::vector_size(vector_bytes)]] = T;
+};
+}  // namespace detail
+
+template <class T>
+using vec = typename detail::vector_of<T>::type;
+
+/// The lanes<T> scalars at p, any alignment.
+template <class T>
+[[gnu::always_inline]] inline vec<T> load(const T* p) {
+  vec<T> v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+
+/// p[0 .. lanes) = v, any alignment.
+template <class T>
+[[gnu::always_inline]] inline void store(T* p, const vec<T>& v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
+
+}  // namespace modx::kernels
