@@ -1,0 +1,86 @@
+// What the operations of a backend take: plain structs of device pointers, shared by every backend.
+// Letters: n tokens, d width, e experts, k awake, m output width.  All matrices are row-major.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <modx/backend/activation.hpp>
+#include <type_traits>
+
+namespace modx {
+
+/// Strided view of a matrix: element (i, j) = data[i * row_stride + j * col_stride], one stride is 1.
+template <class T>
+struct matrix_view {
+  const T* data = nullptr;
+  std::ptrdiff_t row_stride = 0, col_stride = 1;
+
+  static matrix_view plain(const T* p, std::size_t cols) { return {p, std::ptrdiff_t(cols), 1}; }
+  static matrix_view transposed(const T* p, std::size_t cols) { return {p, 1, std::ptrdiff_t(cols)}; }
+};
+
+/// c (m x n) = activation(beta c + a (m x k) b (k x n) + bias); `pre` keeps the value before the activation.
+template <class T>
+struct gemm_task {
+  std::size_t m = 0, n = 0, k = 0;
+  matrix_view<T> a, b;
+  const T* packed_b = nullptr;  // from backend.pack(b); required where packed_size() > 0
+  T beta = 0;
+  T* c = nullptr;
+  std::size_t ldc = 0;  // elements between rows of c (and of pre)
+  const T* bias = nullptr;
+  activation act = activation::none;
+  T* pre = nullptr;
+};
+
+/// One matrix to pack: `out` has backend.packed_size(k, n) elements.
+template <class T>
+struct pack_task {
+  std::size_t k = 0, n = 0;
+  matrix_view<T> b;
+  T* out = nullptr;
+};
+
+/// n images of extents h x w x cin; weights [kernel * kernel * cin][cout]; pool = window and stride of the
+/// max-pooling behind the convolution, 1 for none.
+struct conv_task {
+  std::size_t n = 0, h = 0, w = 0, cin = 0, cout = 0, kernel = 3, pad = 0, pool = 1;
+  bool relu = false;
+
+  std::size_t conv_h() const { return h + 2 * pad + 1 - kernel; }
+  std::size_t conv_w() const { return w + 2 * pad + 1 - kernel; }
+  std::size_t out_h() const { return conv_h() / pool; }
+  std::size_t out_w() const { return conv_w() / pool; }
+};
+
+/// Tokens sorted by expert, stably: slot s of token t stands in row position[t * k + s].
+struct permutation {
+  std::size_t n = 0, k = 0, e = 0;
+  const std::int32_t* offsets = nullptr;   // e + 1, in host memory: rows [offsets[i], offsets[i + 1]) belong to i
+  const std::int32_t* position = nullptr;  // n x k
+  const std::int32_t* source = nullptr;    // n * k: row -> token
+};
+
+/// One tensor of an optimiser step: w is updated in place, m and v are its moments.
+template <class T>
+struct update_task {
+  std::size_t size = 0;
+  T* w = nullptr;
+  const T* g = nullptr;
+  T *m = nullptr, *v = nullptr;
+  std::uint64_t step = 1;  // counts this tensor's updates, from 1
+};
+
+/// SGD: m = momentum m + g + decay w; w -= lr m.
+struct sgd_step {
+  double lr, momentum, weight_decay, gradient_scale;
+};
+
+/// AdamW (Loshchilov & Hutter 2019): w -= lr decay w; then w -= lr m^ / (sqrt(v^) + eps), bias-corrected at the tensor's step.
+struct adamw_step {
+  double lr, beta1, beta2, eps, weight_decay, gradient_scale;
+};
+
+/// Row-wise functions n x d -> n x d (softmax, log_softmax) or n x d -> n x 1 (log_sum_exp, sum).
+enum class row_function : unsigned char { softmax, log_softmax, log_sum_exp, sum };
+
+}  // namespace modx

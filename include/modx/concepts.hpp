@@ -1,0 +1,133 @@
+// Every contract of the library, on one page.
+//
+// A policy is two types.  The *spec* (modx::router::top_k{.k = 2}) is a plain aggregate of hyper-parameters: copyable,
+// comparable, known before any backend is.  Its nested template bound<Backend> is the policy at work: it owns
+// parameters.  modx::build(backend, spec, shape) turns one into the other.
+//
+// House rule: one requirement per concept, one sentence per requirement in check_*() (nvcc names only the concept).
+#pragma once
+#include <concepts>
+#include <modx/ops.hpp>
+#include <modx/parameter.hpp>
+#include <modx/routing.hpp>
+
+namespace modx {
+
+/// A spec at work on a backend.
+template <class S, class B>
+using bound_t = typename S::template bound<B>;
+
+// ---- Backend: docs/backends.md lists its operations ---------------------------------------------------------------
+template <class B> concept HasScalar = std::floating_point<typename B::scalar>;
+template <class B> concept Allocates = requires(B& b, void* p, std::size_t n) {
+  { b.allocate(n) } -> std::same_as<void*>;
+  b.deallocate(p, n);
+};
+template <class B> concept Multiplies = requires(B& b, const gemm_task<typename B::scalar>& t) { b.gemm(t); };
+template <class B> concept Backend = HasScalar<B> && Allocates<B> && Multiplies<B>;
+
+// ---- Module: tokens n x in to tokens n x out -----------------------------------------------------------------------
+template <class S, class B> concept BindsToShape =
+    requires(builder<B>& b, const S& s, shape io) { bound_t<S, B>(b, s, io); };
+template <class S, class B> concept Forwards = requires(const bound_t<S, B>& m, var<B> x) {
+  { m.forward(x) } -> std::same_as<var<B>>;
+};
+template <class S, class B> concept Module = std::regular<S> && BindsToShape<S, B> && Forwards<S, B>;
+
+// ---- Expert: a module; one that brings its own bank<Backend> runs e of them as grouped products ---------------------
+template <class S, class B> concept HasBank = requires { typename S::template bank<B>; };
+template <class S, class B> concept Expert = Module<S, B>;
+
+// ---- Router: tokens n x d to a routing over e experts ---------------------------------------------------------------
+template <class R, class B> concept IsRouting = std::same_as<R, dense_routing<B>> || std::same_as<R, top_k_routing<B>>;
+template <class S, class B> concept Routes = requires(const bound_t<S, B>& r, var<B> x) {
+  { r.route(x) } -> IsRouting<B>;
+};
+template <class S, class B> concept Router = std::regular<S> && BindsToShape<S, B> && Routes<S, B>;
+template <class S, class B>
+using routing_t = decltype(std::declval<const bound_t<S, B>&>().route(std::declval<var<B>>()));
+/// What the experts of a mixture with this router produce.
+template <class S, class B>
+using outputs_t = std::conditional_t<std::same_as<routing_t<S, B>, dense_routing<B>>, outputs<B>, slot_outputs<B>>;
+
+// ---- Combiner: what it takes says what it needs --------------------------------------------------------------------
+template <class C, class B, class Y, class R> concept CombinesBase =
+    requires(const C c, var<B> base, const Y& y, const R& r) { { c.combine(base, y, r) } -> std::same_as<var<B>>; };
+template <class C, class B, class Y, class R> concept CombinesOutputs =
+    requires(const C c, const Y& y, const R& r) { { c.combine(y, r) } -> std::same_as<var<B>>; };
+template <class C, class B, class Y> concept CombinesDomains =
+    requires(const C c, const Y& y, domain_ids d) { { c.combine(y, d) } -> std::same_as<var<B>>; };
+template <class C, class B, class Y, class R> concept Combiner =
+    std::regular<C> && (CombinesBase<C, B, Y, R> || CombinesOutputs<C, B, Y, R> || CombinesDomains<C, B, Y>);
+
+// ---- Coupling: n x e x m to n x e x m, per token -------------------------------------------------------------------
+template <class S, class B> concept BindsToExperts =
+    requires(builder<B>& b, const S& s, std::size_t experts, std::size_t width) { bound_t<S, B>(b, s, experts, width); };
+template <class S, class B, class Y> concept Couples = requires(const bound_t<S, B>& c, const Y& y) {
+  { c.couple(y) } -> std::same_as<Y>;
+};
+template <class S, class B> concept CouplingGraph = std::regular<S> && BindsToExperts<S, B> && Couples<S, B, outputs<B>>;
+
+// ---- Loss, Optimizer, Schedule --------------------------------------------------------------------------------------
+template <class L, class B, class Target> concept Loss = requires(const L l, var<B> y, const Target& t) {
+  { l(y, t) } -> std::same_as<var<B>>;
+};
+template <class O, class B> concept Optimizer =
+    requires(const O o, std::span<parameter<B>* const> list, double scale) { o.update(list, scale, scale); };
+template <class S> concept Schedule = std::regular<S> && requires(const S s, std::uint64_t step) {
+  { s(step) } -> std::convertible_to<double>;
+};
+
+// ---- One sentence per requirement -----------------------------------------------------------------------------------
+template <class S, class B>
+consteval bool check_module() {
+  static_assert(std::regular<S>, "modx: a Module spec must be copyable and comparable: add  bool operator==(const "
+                                 "S&) const = default;");
+  static_assert(BindsToShape<S, B>, "modx: a Module needs  template <modx::Backend B> class bound  with  "
+                                    "bound(modx::builder<B>&, const Spec&, modx::shape)");
+  if constexpr (BindsToShape<S, B>)
+    static_assert(Forwards<S, B>, "modx: Module::bound needs  modx::var<B> forward(modx::var<B> x) const");
+  return true;
+}
+template <class S, class B>
+consteval bool check_router() {
+  static_assert(std::regular<S>, "modx: a Router spec must be copyable and comparable: add  bool operator==(const "
+                                 "S&) const = default;");
+  static_assert(BindsToShape<S, B>, "modx: a Router needs  template <modx::Backend B> class bound  with  "
+                                    "bound(modx::builder<B>&, const Spec&, modx::shape)  (out = number of experts)");
+  if constexpr (BindsToShape<S, B>)
+    static_assert(Routes<S, B>, "modx: Router::bound needs  route(modx::var<B> x) const  returning "
+                                "modx::dense_routing<B> or modx::top_k_routing<B>");
+  return true;
+}
+template <class C, class B, class Y, class R, bool has_base>
+consteval bool check_combiner() {
+  constexpr bool dense = std::same_as<R, dense_routing<B>>;
+  constexpr bool some = CombinesBase<C, B, Y, R> || CombinesOutputs<C, B, Y, R> || CombinesDomains<C, B, Y>;
+  static_assert(std::regular<C>, "modx: a Combiner must be copyable and comparable: add  bool operator==(const C&) "
+                                 "const = default;");
+  static_assert(some || !dense, "modx: a Combiner needs  modx::var<B> combine([modx::var<B> base,] const "
+                                "modx::outputs<B>& y, const modx::dense_routing<B>& r) const");
+  static_assert(some || dense, "modx: this Combiner takes every expert's output and dense weights, but the router "
+                               "wakes k experts a token (top_k): combine modx::slot_outputs<B> by "
+                               "modx::top_k_routing<B>, or route densely");
+  static_assert(!some || has_base || CombinesOutputs<C, B, Y, R> || CombinesDomains<C, B, Y>,
+                "modx: this Combiner adds to a base, and the mixture has none: set  .base = ...");
+  static_assert(!some || !has_base || CombinesBase<C, B, Y, R>,
+                "modx: the mixture has a base, and this Combiner ignores it: take  modx::var<B> base  first, or drop "
+                ".base");
+  return true;
+}
+template <class S, class B, class Y>
+consteval bool check_coupling() {
+  static_assert(std::regular<S>, "modx: a Coupling spec must be copyable and comparable: add  bool operator==(const "
+                                 "S&) const = default;");
+  static_assert(BindsToExperts<S, B>, "modx: a Coupling needs  template <modx::Backend B> class bound  with  "
+                                      "bound(modx::builder<B>&, const Spec&, std::size_t experts, std::size_t width)");
+  if constexpr (BindsToExperts<S, B>)
+    static_assert(Couples<S, B, Y>, "modx: Coupling::bound needs  couple(const Y& y) const  returning Y, with Y = "
+                                    "modx::outputs<B> (a coupling sees every expert: route densely)");
+  return true;
+}
+
+}  // namespace modx

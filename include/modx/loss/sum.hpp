@@ -1,0 +1,29 @@
+// (a + b)(y, t) = a(y, t) + b(y, t): losses add up with operator+.
+#pragma once
+#include <modx/concepts.hpp>
+
+namespace modx::loss {
+
+/// Losses derive from this empty tag so that + finds them.
+struct term {
+  friend bool operator==(const term&, const term&) = default;
+};
+
+template <class A, class C>
+struct sum : term {
+  A first{};
+  C second{};
+  sum() = default;
+  sum(A a, C c) : first(a), second(c) {}
+  bool operator==(const sum&) const = default;
+
+  template <Backend B, class Target>
+  var<B> operator()(var<B> y, const Target& t) const {
+    return first(y, t) + second(y, t);
+  }
+};
+
+template <std::derived_from<term> A, std::derived_from<term> C>
+sum<A, C> operator+(A a, C c) { return {a, c}; }
+
+}  // namespace modx::loss

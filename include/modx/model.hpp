@@ -1,0 +1,106 @@
+// build(): spec + backend + shape -> model, which owns its parameters.
+#pragma once
+#include <modx/concepts.hpp>
+
+namespace modx {
+
+/// A bound spec and its parameters.  Movable; parameters keep their addresses.
+template <class S, Backend B>
+class model {
+  B* backend_;
+  S spec_;
+  shape io_;
+  std::unique_ptr<parameter_list<B>> owned_;
+  std::vector<parameter<B>*> list_;
+  std::unique_ptr<tape<B>> tape_;
+  bound_t<S, B> bound_;
+
+  static bound_t<S, B> make(B& b, parameter_list<B>& list, const S& spec, shape io, std::uint64_t seed) {
+    builder<B> root(b, list, seed);
+    return bound_t<S, B>(root, spec, io);
+  }
+
+ public:
+  using backend_type = B;
+  using scalar = typename B::scalar;
+
+  model(B& backend, const S& spec, shape io, std::uint64_t seed)
+      : backend_(&backend), spec_(spec), io_(io), owned_(std::make_unique<parameter_list<B>>()),
+        tape_(std::make_unique<tape<B>>(backend)), bound_(make(backend, *owned_, spec, io, seed)) {
+    for (auto& p : *owned_) {
+      for (auto* q : list_)
+        if (q->name() == p->name()) throw error("build", "one parameter called '" + p->name() + "'", "two");
+      list_.push_back(p.get());
+    }
+  }
+
+  B& backend() const { return *backend_; }
+  const S& spec() const { return spec_; }
+  const shape& io() const { return io_; }
+  const bound_t<S, B>& bound() const { return bound_; }
+  /// The model's own tape: one step at a time.
+  tape<B>& tape_of_step() { return *tape_; }
+
+  std::span<parameter<B>* const> parameters() const { return list_; }
+  std::size_t parameter_count() const {
+    std::size_t n = 0;
+    for (auto* p : list_) n += p->size();
+    return n;
+  }
+  parameter<B>& find(std::string_view name) const {
+    for (auto* p : list_)
+      if (p->name() == name) return *p;
+    throw error("model: no parameter called '" + std::string(name) + "'");
+  }
+  /// Only parameters that match one of the patterns ("router.*") are trained from now on; a pattern that matches
+  /// nothing is an error.
+  void train_only(std::span<const std::string> patterns) {
+    for (const auto& pattern : patterns) {
+      bool any = false;
+      for (auto* p : list_) any = any || matches(pattern, p->name());
+      if (!any) throw error("train_only: no parameter matches '" + pattern + "'");
+    }
+    for (auto* p : list_) {
+      bool on = false;
+      for (const auto& pattern : patterns) on = on || matches(pattern, p->name());
+      p->set_trainable(on);
+    }
+  }
+  void train_only(std::initializer_list<std::string> patterns) {
+    train_only(std::span<const std::string>(patterns.begin(), patterns.size()));
+  }
+
+  var<B> forward(var<B> x) const { return bound_.forward(x); }
+  /// Output for host rows, nothing recorded.
+  matrix<scalar> predict(const matrix<scalar>& x) {
+    expect_equal("predict", "columns", io_.in.size(), x.cols);
+    auto& t = *tape_;
+    t.reset();
+    t.record_operations(false);
+    auto y = forward(t.input(x.data, x.rows, io_.in)).host();
+    t.record_operations(true);
+    t.reset();
+    return y;
+  }
+};
+
+/// A model of this spec; parameters start from (seed, their name) only.
+template <class S, Backend B>
+model<S, B> build(B& backend, const S& spec, shape io, std::uint64_t seed) {
+  static_assert(check_module<S, B>());
+  expect_positive("build", "columns in", static_cast<long long>(io.in.size()));
+  return model<S, B>(backend, spec, io, seed);
+}
+template <class S, Backend B>
+model<S, B> build(B& backend, const S& spec, shape io) {
+  return build(backend, spec, io, backend.seed());
+}
+
+/// Copies values between models by name; both must have the parameters that match `pattern`.
+template <class From, class To>
+void copy_parameters(const From& from, To& to, std::string_view pattern = "*") {
+  for (auto* p : from.parameters())
+    if (matches(pattern, p->name())) to.find(p->name()).set(p->host());
+}
+
+}  // namespace modx

@@ -1,0 +1,106 @@
+// y = combine(base(x), couple(experts(x)), route(x)): every system of the library is one of these.
+#pragma once
+#include <modx/combiner/softmax.hpp>
+#include <modx/coupling/none.hpp>
+#include <modx/expert/bank.hpp>
+#include <modx/perturbation.hpp>
+
+namespace modx::module {
+
+/// No base: the combiner has the experts only.
+struct no_base {
+  bool operator==(const no_base&) const = default;
+};
+
+/// A mixture of n_experts experts.  Dense routers run every expert for every token; top-k routers run the awake ones
+/// only, through a counting permutation and grouped products, and combine in slot order.
+template <class Experts, class Router, class Combiner = combiner::softmax, class Base = no_base,
+          class Coupling = coupling::none>
+struct mixture {
+  Base base{};
+  Experts experts{};
+  Router router{};
+  Combiner combiner{};
+  Coupling coupling{};
+  std::size_t n_experts = 4;
+  bool operator==(const mixture&) const = default;
+
+  template <Backend B>
+  class bound {
+    static constexpr bool has_base = !std::same_as<Base, no_base>;
+    static_assert(check_module<Experts, B>() && check_router<Router, B>());
+    using routing = routing_t<Router, B>;
+    using y_type = outputs_t<Router, B>;
+    static constexpr bool dense = std::same_as<routing, dense_routing<B>>;
+    static_assert(check_coupling<Coupling, B, y_type>() && check_combiner<Combiner, B, y_type, routing, has_base>());
+    struct nothing {
+      nothing(builder<B>&&, const no_base&, shape) {}
+    };
+    template <class S, bool>
+    struct base_of { using type = nothing; };
+    template <class S>
+    struct base_of<S, true> {
+      static_assert(check_module<S, B>());
+      struct type : bound_t<S, B> {
+        type(builder<B>&& b, const S& s, shape io) : bound_t<S, B>(b, s, io) {}
+      };
+    };
+
+    typename base_of<Base, has_base>::type base_;
+    expert::bank_t<Experts, B> experts_;
+    bound_t<Router, B> router_;
+    bound_t<Coupling, B> coupling_;
+    Combiner combiner_;
+
+    template <class R, class... A>
+    static R make(builder<B> b, const A&... a) { return R(b, a...); }
+    static shape checked(shape io, std::size_t e) {
+      expect_positive("mixture", "experts", static_cast<long long>(e));
+      return io;
+    }
+
+   public:
+    bound(builder<B>& b, const mixture& s, shape io)
+        : base_(b.scope("base"), s.base, checked(io, s.n_experts)),
+          experts_(make<expert::bank_t<Experts, B>>(b.scope("experts"), s.experts, io, s.n_experts)),
+          router_(make<bound_t<Router, B>>(b.scope("router"), s.router, shape{io.in, s.n_experts})),
+          coupling_(make<bound_t<Coupling, B>>(b.scope("coupling"), s.coupling, s.n_experts, io.out.size())),
+          combiner_(s.combiner) {}
+
+    std::size_t experts() const { return experts_.size(); }
+    /// Output of the base alone.
+    var<B> base(var<B> x) const requires(has_base) { return base_.forward(x); }
+    /// Output of one expert alone, n x m.
+    var<B> expert(std::size_t i, var<B> x) const {
+      if (i >= experts()) throw error("mixture::expert", "an expert below " + std::to_string(experts()), std::to_string(i));
+      return experts_.one(i, x);
+    }
+    /// The router's word on x (perturbed when the step's context asks for it), remembered for losses and analysis.
+    routing route(var<B> x) const {
+      auto r = router_.route(x);
+      if constexpr (dense) r = perturbed(r);
+      remember(r);
+      return r;
+    }
+    var<B> forward(var<B> x) const {
+      x = ops::reshape(x, x.cols());
+      const auto r = route(x);
+      y_type y;
+      if constexpr (dense) {
+        y = {experts_.forward({x, nullptr}), experts()};
+      } else {
+        y = {experts_.forward({ops::permute_rows(x, r.order), r.order.offsets}), r.order};
+      }
+      y = coupling_.couple(y);
+      if constexpr (CombinesDomains<Combiner, B, y_type>) {
+        return combiner_.combine(y, domains("combiner", x));
+      } else if constexpr (has_base) {
+        return combiner_.combine(base_.forward(x), y, r);
+      } else {
+        return combiner_.combine(y, r);
+      }
+    }
+  };
+};
+
+}  // namespace modx::module

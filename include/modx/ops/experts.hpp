@@ -1,0 +1,154 @@
+// The outputs of e experts, side by side for every token, and how to fold them.
+#pragma once
+#include <modx/ops/linear.hpp>
+
+namespace modx {
+
+/// Every expert's output for every token: n x e x m.
+template <class B>
+struct outputs {
+  var<B> y;  // n x (e m)
+  std::size_t experts = 0;
+
+  std::size_t tokens() const { return y.rows(); }
+  std::size_t width() const { return y.cols() / experts; }
+  /// Output of one expert, n x m.
+  var<B> operator[](std::size_t i) const { return ops::columns(y, i * width(), width()); }
+};
+
+/// The awake experts' outputs in the rows of a permutation: (n k) x m.
+template <class B>
+struct slot_outputs {
+  var<B> y;
+  permutation order;
+
+  std::size_t tokens() const { return order.n; }
+  std::size_t width() const { return y.cols(); }
+};
+
+namespace ops {
+
+/// out[t] = sum over experts of w[t, e] y[t, e]; w: n x e.
+template <class B>
+var<B> weighted_sum(var<B> w, const outputs<B>& o) {
+  using T = typename B::scalar;
+  const auto y = o.y;
+  const std::size_t n = o.tokens(), e = o.experts, m = o.width();
+  if (w.rows() != n || w.cols() != e)
+    throw error("weighted_sum", "weights " + std::to_string(n) + " x " + std::to_string(e),
+                std::to_string(w.rows()) + " x " + std::to_string(w.cols()));
+  T* out = nullptr;
+  auto s = y.on().result(n, m, w.needs_gradient() || y.needs_gradient(), out);
+  y.backend().weighted_sum(n, e, m, w.data(), y.data(), out);
+  y.on().record(s, [=](const T* ds) {
+    gradient_target<T> gw{nullptr, 0}, gy{nullptr, 0};
+    if (w.needs_gradient()) gw = w.accumulate();
+    if (y.needs_gradient()) gy = y.accumulate();
+    y.backend().weighted_sum_gradient(n, e, m, w.data(), y.data(), ds, gw.beta, gw.data, gy.beta, gy.data);
+  });
+  return s;
+}
+
+/// out[t] = sum over slots of w[t, s] times the output in that slot, in slot order; w: n x k.
+template <class B>
+var<B> weighted_sum(var<B> w, const slot_outputs<B>& o) {
+  using T = typename B::scalar;
+  const auto y = o.y;
+  const auto p = o.order;
+  if (w.rows() != p.n || w.cols() != p.k)
+    throw error("weighted_sum", "weights " + std::to_string(p.n) + " x " + std::to_string(p.k),
+                std::to_string(w.rows()) + " x " + std::to_string(w.cols()));
+  T* out = nullptr;
+  auto s = y.on().result(p.n, y.cols(), w.needs_gradient() || y.needs_gradient(), out);
+  y.backend().combine(p, y.cols(), w.data(), y.data(), 0, out);
+  y.on().record(s, [=](const T* ds) {
+    gradient_target<T> gw{nullptr, 0};
+    T* dy = nullptr;
+    if (w.needs_gradient()) gw = w.accumulate();
+    if (y.needs_gradient()) dy = y.accumulate().data;  // each row is written once: y has no other reader
+    y.backend().combine_gradient(p, y.cols(), w.data(), y.data(), ds, gw.beta, gw.data, dy);
+  });
+  return s;
+}
+
+/// Sum over experts.
+template <class B>
+var<B> sum_experts(const outputs<B>& o) {
+  return weighted_sum(o.y.on().constant(o.tokens(), o.experts, 1), o);
+}
+
+/// out[t] = y[t, id[t]].
+template <class B>
+var<B> pick_expert(const outputs<B>& o, const std::int32_t* id) {
+  using T = typename B::scalar;
+  const auto y = o.y;
+  const std::size_t n = o.tokens(), e = o.experts, m = o.width();
+  T* out = nullptr;
+  auto s = y.on().result(n, m, y.needs_gradient(), out);
+  y.backend().pick(n, e, m, id, y.data(), out);
+  y.on().record(s, [=](const T* ds) {
+    const auto g = y.accumulate();
+    y.backend().pick_gradient(n, e, m, id, ds, g.beta, g.data);
+  });
+  return s;
+}
+
+/// Puts e tensors n x m side by side.
+template <class B>
+outputs<B> stack(std::span<const var<B>> parts) {
+  using T = typename B::scalar;
+  if (parts.empty()) throw error("stack", "at least one tensor", "none");
+  const std::size_t n = parts[0].rows(), m = parts[0].cols(), e = parts.size();
+  auto& t = parts[0].on();
+  auto* kept = t.template host<var<B>>(e);
+  bool needs = false;
+  for (std::size_t i = 0; i < e; ++i) {
+    detail::expect_same_shape("stack", parts[0], parts[i]);
+    kept[i] = parts[i];
+    needs = needs || parts[i].needs_gradient();
+  }
+  T* out = nullptr;
+  auto y = t.result(n, e * m, needs, out);
+  for (std::size_t i = 0; i < e; ++i) t.backend().put_columns(n, e * m, i * m, m, kept[i].data(), 0, out);
+  t.record(y, [=](const T* dy) {
+    for (std::size_t i = 0; i < e; ++i) {
+      if (!kept[i].needs_gradient()) continue;
+      const auto g = kept[i].accumulate();
+      kept[i].backend().take_columns(n, e * m, i * m, m, dy, g.beta, g.data);
+    }
+  });
+  return {y, e};
+}
+
+/// Puts tensors of equal width below each other.
+template <class B>
+var<B> concat_rows(std::span<const var<B>> parts) {
+  using T = typename B::scalar;
+  if (parts.empty()) throw error("concat_rows", "at least one tensor", "none");
+  auto& t = parts[0].on();
+  auto* kept = t.template host<var<B>>(parts.size());
+  bool needs = false;
+  std::size_t n = 0;
+  const std::size_t m = parts[0].cols(), count = parts.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    expect_equal("concat_rows", "columns", m, parts[i].cols());
+    kept[i] = parts[i];
+    n += parts[i].rows();
+    needs = needs || parts[i].needs_gradient();
+  }
+  T* out = nullptr;
+  auto y = t.result(n, parts[0].columns(), needs, out);
+  for (std::size_t i = 0, at = 0; i < count; at += kept[i++].size())
+    t.backend().axpy(kept[i].size(), 1, kept[i].data(), 0, out + at);
+  t.record(y, [=](const T* dy) {
+    for (std::size_t i = 0, at = 0; i < count; at += kept[i++].size()) {
+      if (!kept[i].needs_gradient()) continue;
+      const auto g = kept[i].accumulate();
+      kept[i].backend().axpy(kept[i].size(), 1, dy + at, g.beta, g.data);
+    }
+  });
+  return y;
+}
+
+}  // namespace ops
+}  // namespace modx

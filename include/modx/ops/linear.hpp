@@ -1,0 +1,178 @@
+// Matrix products: y = activation(x W + b), plain and grouped by expert, each one fused operation.
+#pragma once
+#include <modx/ops/rows.hpp>
+
+namespace modx::ops {
+
+namespace detail {
+/// How the rows of e groups lie in the input (n x d) and the output.
+enum class grouping : unsigned char {
+  sorted,  // rows [offsets[g], offsets[g + 1]) of x and y belong to group g
+  shared,  // every group reads all of x; y is n x (e m), group g in columns [g m, (g + 1) m)
+  blocks   // x is n x (e d) and y is n x (e m), group g in its block of columns
+};
+
+/// The weights of e groups: each d x m, each bias 1 x m.
+template <class B>
+struct group_list {
+  std::size_t count = 0;
+  const var<B>* weights = nullptr;
+  const var<B>* biases = nullptr;         // null for none
+  grouping kind = grouping::shared;
+  const std::int32_t* offsets = nullptr;  // count + 1, for sorted
+};
+
+/// Packs right operands in one call: cached in the parameter where there is one.
+template <class B>
+class packer {
+  using T = typename B::scalar;
+  tape<B>* tape_;
+  pack_task<T>* tasks_;
+  std::size_t count_ = 0;
+
+ public:
+  packer(tape<B>& t, std::size_t capacity) : tape_(&t), tasks_(t.template host<pack_task<T>>(capacity)) {}
+  const T* operator()(std::size_t k, std::size_t n, matrix_view<T> b) {
+    const std::size_t size = tape_->backend().packed_size(k, n);
+    if (size == 0) return nullptr;
+    T* out = tape_->template device<T>(size);
+    tasks_[count_++] = {k, n, b, out};
+    return out;
+  }
+  const T* operator()(var<B> w, bool transposed) {
+    if (auto* p = w.raw().source) return p->packed(transposed);
+    return transposed ? (*this)(w.cols(), w.rows(), matrix_view<T>::transposed(w.data(), w.cols()))
+                      : (*this)(w.rows(), w.cols(), matrix_view<T>::plain(w.data(), w.cols()));
+  }
+  void run() {
+    if (count_) tape_->backend().pack(std::span<const pack_task<T>>(tasks_, count_));
+  }
+};
+
+/// Where group g reads and writes.
+template <class B>
+struct group_layout {
+  group_list<B> groups;
+  std::size_t n, d, m;
+
+  bool sorted() const { return groups.kind == grouping::sorted; }
+  std::size_t first(std::size_t g) const { return sorted() ? std::size_t(groups.offsets[g]) : 0; }
+  std::size_t rows(std::size_t g) const {
+    return sorted() ? std::size_t(groups.offsets[g + 1] - groups.offsets[g]) : n;
+  }
+  std::size_t x_stride() const { return groups.kind == grouping::blocks ? groups.count * d : d; }
+  std::size_t y_stride() const { return sorted() ? m : groups.count * m; }
+  std::size_t x_at(std::size_t g) const { return groups.kind == grouping::blocks ? g * d : first(g) * d; }
+  std::size_t y_at(std::size_t g) const { return sorted() ? first(g) * m : g * m; }
+};
+
+/// y = activation(x W_g + b_g) for the rows of each group g, experts in parallel.
+template <class B>
+var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activation act) {
+  using T = typename B::scalar;
+  auto& t = x.on();
+  const std::size_t e = groups.count, n = x.rows();
+  const std::size_t d = groups.kind == grouping::blocks ? x.cols() / e : x.cols(), m = groups.weights[0].cols();
+  bool needs = x.needs_gradient();
+  for (std::size_t g = 0; g < e; ++g) {
+    expect_equal(name, "rows of the weight (the input's width)", d, groups.weights[g].rows());
+    expect_equal(name, "columns of the weight", m, groups.weights[g].cols());
+    if (groups.biases) expect_equal(name, "values of the bias", m, groups.biases[g].size());
+    needs = needs || groups.weights[g].needs_gradient() || (groups.biases && groups.biases[g].needs_gradient());
+  }
+  const group_layout<B> at{groups, n, d, m};
+  T* out = nullptr;
+  auto y = t.result(n, at.y_stride(), needs, out);
+  const bool keeps_pre = needs && t.recording() && act != activation::none && act != activation::relu;
+  T* pre = keeps_pre ? t.template device<T>(y.size()) : nullptr;
+  packer<B> pack(t, e);
+  auto* tasks = t.template host<gemm_task<T>>(e);
+  for (std::size_t g = 0; g < e; ++g) {
+    gemm_task<T> task;
+    task.m = at.rows(g), task.n = m, task.k = d;
+    task.a = matrix_view<T>::plain(x.data() + at.x_at(g), at.x_stride());
+    task.b = matrix_view<T>::plain(groups.weights[g].data(), m);
+    task.packed_b = pack(groups.weights[g], false);
+    task.c = out + at.y_at(g), task.ldc = at.y_stride();
+    task.bias = groups.biases ? groups.biases[g].data() : nullptr;
+    task.act = act;
+    task.pre = pre ? pre + at.y_at(g) : nullptr;
+    tasks[g] = task;
+  }
+  pack.run();
+  t.backend().gemm(std::span<const gemm_task<T>>(tasks, e));
+
+  t.record(y, [=](const T* dy) {
+    auto& tp = x.on();
+    auto& b = tp.backend();
+    const T* dpre = dy;
+    if (act != activation::none) {
+      T* p = tp.template device<T>(y.size());
+      b.activation_gradient(act, y.size(), pre, y.data(), dy, p);
+      dpre = p;
+    }
+    packer<B> prepare(tp, 2 * e);
+    auto* list = tp.template host<gemm_task<T>>(2 * e);
+    std::size_t count = 0;
+    for (std::size_t g = 0; g < e; ++g) {  // dW = x^T dpre, db = column sums of dpre
+      const T* grad = dpre + at.y_at(g);
+      if (groups.biases && groups.biases[g].needs_gradient()) {
+        const auto target = groups.biases[g].accumulate();
+        b.column_sums(at.rows(g), m, at.y_stride(), 1, grad, target.beta, target.data);
+      }
+      if (!groups.weights[g].needs_gradient()) continue;
+      const auto target = groups.weights[g].accumulate();
+      gemm_task<T> task;
+      task.m = d, task.n = m, task.k = at.rows(g);
+      task.a = matrix_view<T>::transposed(x.data() + at.x_at(g), at.x_stride());
+      task.b = matrix_view<T>::plain(grad, at.y_stride());
+      task.packed_b = prepare(task.k, m, task.b);
+      task.beta = target.beta, task.c = target.data, task.ldc = m;
+      list[count++] = task;
+    }
+    const std::size_t dx = count;
+    if (x.needs_gradient()) {  // dx = dpre W^T
+      const auto target = x.accumulate();
+      for (std::size_t g = 0; g < e; ++g) {
+        gemm_task<T> task;
+        task.m = at.rows(g), task.n = d, task.k = m;
+        task.a = matrix_view<T>::plain(dpre + at.y_at(g), at.y_stride());
+        task.b = matrix_view<T>::transposed(groups.weights[g].data(), m);
+        task.packed_b = prepare(groups.weights[g], true);
+        task.beta = groups.kind == grouping::shared && g > 0 ? T(1) : target.beta;
+        task.c = target.data + at.x_at(g), task.ldc = at.x_stride();
+        list[count++] = task;
+      }
+    }
+    prepare.run();
+    if (groups.kind == grouping::shared && e > 1) {  // every group adds to the same dx: in order
+      b.gemm(std::span<const gemm_task<T>>(list, dx));
+      for (std::size_t i = dx; i < count; ++i) b.gemm(list[i]);
+    } else {
+      b.gemm(std::span<const gemm_task<T>>(list, count));
+    }
+  });
+  return y;
+}
+}  // namespace detail
+
+/// y = activation(x W + b); x: n x d, W: d x m, b: 1 x m or none.
+template <class B>
+var<B> linear(var<B> x, var<B> w, var<B> bias = {}, activation act = activation::none) {
+  auto* operands = x.on().template host<var<B>>(2);
+  operands[0] = w, operands[1] = bias;
+  return detail::grouped_linear<B>("linear", x, {1, operands, bias ? operands + 1 : nullptr}, act);
+}
+template <class B>
+var<B> linear(var<B> x, parameter<B>& w, parameter<B>* bias, activation act = activation::none) {
+  return linear(x, x.on().use(w), bias ? x.on().use(*bias) : var<B>{}, act);
+}
+/// a b; a: n x d, b: d x m.
+template <class B>
+var<B> matmul(var<B> a, var<B> b) {
+  auto* operand = a.on().template host<var<B>>(1);
+  operand[0] = b;
+  return detail::grouped_linear<B>("matmul", a, {1, operand}, activation::none);
+}
+
+}  // namespace modx::ops

@@ -1,0 +1,218 @@
+// Parameters: named tensors that outlive the step.  Their path ("experts.3.up.weight") is their name everywhere:
+// in stages' patterns, checkpoints and reports.
+#pragma once
+#include <cmath>
+#include <memory>
+#include <modx/random.hpp>
+#include <modx/tape.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace modx {
+
+/// How a parameter starts.
+struct init {
+  enum class kind { constant, uniform, normal } how = kind::constant;
+  double scale = 0;
+
+  static constexpr init constant(double value) { return {kind::constant, value}; }
+  static constexpr init zeros() { return constant(0); }
+  /// U(-bound, bound).
+  static constexpr init uniform(double bound) { return {kind::uniform, bound}; }
+  static constexpr init normal(double sd) { return {kind::normal, sd}; }
+  /// U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default for linear and convolution, weight and bias.
+  static init fan_in(std::size_t n) { return uniform(1 / std::sqrt(double(n ? n : 1))); }
+};
+
+/// A trainable tensor: rows x cols on the device, its gradient, and its weights packed for products.
+template <class B>
+class parameter {
+  using T = typename B::scalar;
+  B* backend_;
+  std::string name_;
+  std::size_t rows_, cols_;
+  T *value_ = nullptr, *gradient_ = nullptr, *moment_[2] = {nullptr, nullptr}, *packed_[2] = {nullptr, nullptr};
+  std::uint64_t version_ = 1, packed_version_[2] = {0, 0};
+  bool trainable_ = true;
+
+ public:
+  bool gradient_is_fresh = true;  // nothing has been accumulated since the last update
+  std::uint64_t updates = 0;      // steps an optimiser has taken on it
+
+  parameter(B& backend, std::string name, std::size_t rows, std::size_t cols)
+      : backend_(&backend), name_(std::move(name)), rows_(rows), cols_(cols) {
+    value_ = static_cast<T*>(backend.allocate(size() * sizeof(T)));
+  }
+  parameter(const parameter&) = delete;
+  parameter& operator=(const parameter&) = delete;
+  ~parameter() {
+    backend_->deallocate(value_, size() * sizeof(T));
+    if (gradient_) backend_->deallocate(gradient_, size() * sizeof(T));
+    for (int t = 0; t < 2; ++t)
+      if (packed_[t]) backend_->deallocate(packed_[t], packed_bytes(t));
+    forget_moments();
+  }
+
+  B& backend() const { return *backend_; }
+  const std::string& name() const { return name_; }
+  std::size_t rows() const { return rows_; }
+  std::size_t cols() const { return cols_; }
+  std::size_t size() const { return rows_ * cols_; }
+  const T* value() const { return value_; }
+  /// For writing: packed forms of the old value are forgotten.
+  T* mutable_value() {
+    ++version_;
+    return value_;
+  }
+  bool trainable() const { return trainable_; }
+  void set_trainable(bool on) {
+    trainable_ = on;
+    gradient_is_fresh = true;
+  }
+  /// Null until the parameter has been trained once.
+  const T* gradient() const { return gradient_is_fresh ? nullptr : gradient_; }
+  T* gradient_buffer() {
+    if (!gradient_) gradient_ = static_cast<T*>(backend_->allocate(size() * sizeof(T)));
+    return gradient_;
+  }
+  /// The optimiser's state: first or second moment, zero at first.
+  T* moment(int which) {
+    if (!moment_[which]) {
+      moment_[which] = static_cast<T*>(backend_->allocate(size() * sizeof(T)));
+      backend_->fill(size(), 0, moment_[which]);
+    }
+    return moment_[which];
+  }
+  bool has_moment(int which) const { return moment_[which] != nullptr; }
+  /// A new optimiser starts: no moments, no steps.
+  void forget_moments() {
+    for (auto& m : moment_) {
+      if (m) backend_->deallocate(m, size() * sizeof(T));
+      m = nullptr;
+    }
+    updates = 0;
+  }
+  /// Values to and from the host.
+  matrix<T> host() const {
+    matrix<T> m(rows_, cols_);
+    backend_->download(m.data.data(), value_, size() * sizeof(T));
+    return m;
+  }
+  void set(std::span<const T> values) {
+    if (values.size() != size())
+      throw error("parameter '" + name_ + "'", std::to_string(size()) + " values", std::to_string(values.size()));
+    backend_->upload(mutable_value(), values.data(), values.size_bytes());
+  }
+  void set(const matrix<T>& m) {
+    if (m.rows != rows_ || m.cols != cols_)
+      throw error("parameter '" + name_ + "'", std::to_string(rows_) + " x " + std::to_string(cols_),
+                  std::to_string(m.rows) + " x " + std::to_string(m.cols));
+    set(std::span<const T>(m.data));
+  }
+
+  /// The weight as the right operand of x W (or x W^T), packed once per value; null where the backend packs nothing.
+  const T* packed(bool transposed) {
+    const std::size_t k = transposed ? cols_ : rows_, n = transposed ? rows_ : cols_;
+    if (backend_->packed_size(k, n) == 0) return nullptr;
+    auto& p = packed_[transposed];
+    if (!p) p = static_cast<T*>(backend_->allocate(packed_bytes(transposed)));
+    if (packed_version_[transposed] != version_) {
+      const pack_task<T> task{k, n, view(transposed), p};
+      backend_->pack(std::span(&task, 1));
+      packed_version_[transposed] = version_;
+    }
+    return p;
+  }
+  matrix_view<T> view(bool transposed) const {
+    return transposed ? matrix_view<T>::transposed(value_, cols_) : matrix_view<T>::plain(value_, cols_);
+  }
+
+ private:
+  std::size_t packed_bytes(int transposed) const {
+    return backend_->packed_size(transposed ? cols_ : rows_, transposed ? rows_ : cols_) * sizeof(T);
+  }
+};
+
+template <class B>
+var<B> tape<B>::use(parameter<B>& p) {
+  auto* s = make<slot<B>>();
+  s->value = p.value(), s->rows = p.rows(), s->columns = p.cols(), s->source = &p;
+  s->needs_gradient = p.trainable() && recording_;
+  return {s, this};
+}
+
+/// Where to add a parameter's gradient.
+template <class B>
+gradient_target<typename B::scalar> accumulate(parameter<B>& p) {
+  using T = typename B::scalar;
+  const bool first = p.gradient_is_fresh;
+  p.gradient_is_fresh = false;
+  return {p.gradient_buffer(), T(first ? 0 : 1)};
+}
+
+template <class B>
+using parameter_list = std::vector<std::unique_ptr<parameter<B>>>;
+
+/// Given to the constructor of a bound policy: makes its parameters, under its path.
+template <class B>
+class builder {
+  B* backend_;
+  parameter_list<B>* list_;
+  std::uint64_t seed_;
+  std::string path_;
+
+ public:
+  builder(B& backend, parameter_list<B>& list, std::uint64_t seed, std::string path = {})
+      : backend_(&backend), list_(&list), seed_(seed), path_(std::move(path)) {}
+
+  B& backend() const { return *backend_; }
+  /// A builder whose parameters are called "<path>.<name>....".
+  builder scope(std::string_view name) const { return {*backend_, *list_, seed_, join(name)}; }
+  builder scope(std::size_t index) const { return scope(std::to_string(index)); }
+
+  /// A rows x cols parameter; its start depends on the seed and its path only.
+  parameter<B>& make(std::string_view name, std::size_t rows, std::size_t cols, init how) {
+    using T = typename B::scalar;
+    const std::string path = join(name);
+    checked_product(path.c_str(), rows, cols);
+    if (rows == 0 || cols == 0)
+      throw error("parameter '" + path + "'", "at least one row and column",
+                  std::to_string(rows) + " x " + std::to_string(cols));
+    list_->push_back(std::make_unique<parameter<B>>(*backend_, path, rows, cols));
+    auto& p = *list_->back();
+    std::vector<T> values(p.size(), T(how.scale));
+    const random_stream random(seed_, "init/" + path);
+    if (how.how == init::kind::uniform)
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] = T(how.scale * (2 * random.uniform(i) - 1));
+    if (how.how == init::kind::normal)
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] = T(how.scale * random.normal(i));
+    p.set(values);
+    return p;
+  }
+
+ private:
+  std::string join(std::string_view name) const {
+    return path_.empty() ? std::string(name) : path_ + "." + std::string(name);
+  }
+};
+
+/// Does `name` match `pattern`?  '*' stands for any characters, dots included.
+inline bool matches(std::string_view pattern, std::string_view name) {
+  std::size_t p = 0, n = 0, star = std::string_view::npos, mark = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++, mark = n;
+    } else if (p < pattern.size() && pattern[p] == name[n]) {
+      ++p, ++n;
+    } else if (star != std::string_view::npos) {
+      p = star + 1, n = ++mark;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+}  // namespace modx

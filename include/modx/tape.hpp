@@ -1,0 +1,222 @@
+// A tape of operations: var is a handle to a tensor on it; each operation is written once, forward and backward.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <modx/arena.hpp>
+#include <modx/matrix.hpp>
+#include <new>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+namespace modx {
+
+template <class B>
+class tape;
+template <class B>
+class parameter;
+struct routing_perturbation;
+
+/// Where an operation adds a gradient: g = beta g + ..., beta 0 the first time (g is then uninitialised).
+template <class T>
+struct gradient_target {
+  T* data;
+  T beta;
+};
+template <class B>
+gradient_target<typename B::scalar> accumulate(parameter<B>& p);
+
+/// A tensor on the tape: n rows of an extent.
+template <class B>
+struct slot {
+  using T = typename B::scalar;
+  const T* value = nullptr;
+  T* gradient = nullptr;
+  bool fresh = true;  // no gradient has arrived yet
+  bool needs_gradient = false;
+  std::size_t rows = 0;
+  extent columns;
+  parameter<B>* source = nullptr;
+};
+
+/// Handle to a tensor on a tape: cheap to copy, valid until the tape is reset.
+template <class B>
+class var {
+  slot<B>* slot_ = nullptr;
+  tape<B>* tape_ = nullptr;
+
+ public:
+  using scalar = typename B::scalar;
+  var() = default;
+  var(slot<B>* s, tape<B>* t) : slot_(s), tape_(t) {}
+
+  std::size_t rows() const { return slot_->rows; }
+  std::size_t cols() const { return slot_->columns.size(); }
+  std::size_t size() const { return rows() * cols(); }
+  const extent& columns() const { return slot_->columns; }
+  const scalar* data() const { return slot_->value; }
+  bool needs_gradient() const { return slot_->needs_gradient; }
+  bool has_gradient() const { return slot_->gradient && !slot_->fresh; }
+  const scalar* gradient() const { return slot_->gradient; }
+  tape<B>& on() const { return *tape_; }
+  B& backend() const { return tape_->backend(); }
+  slot<B>& raw() const { return *slot_; }
+  explicit operator bool() const { return slot_ != nullptr; }
+
+  /// Where to add this tensor's gradient in a backward pass.
+  gradient_target<scalar> accumulate() const {
+    if (slot_->source) return modx::accumulate(*slot_->source);
+    if (!slot_->gradient) slot_->gradient = tape_->template device<scalar>(size());
+    const bool first = slot_->fresh;
+    slot_->fresh = false;
+    return {slot_->gradient, scalar(first ? 0 : 1)};
+  }
+  /// Copies the values to the host.
+  matrix<scalar> host() const {
+    matrix<scalar> m(rows(), cols());
+    backend().download(m.data.data(), data(), size() * sizeof(scalar));
+    return m;
+  }
+  /// The value of a 1 x 1 tensor.
+  scalar item() const {
+    expect_equal("var::item", "element", 1, size());
+    scalar x;
+    backend().download(&x, data(), sizeof x);
+    return x;
+  }
+};
+
+/// What a forward pass knows besides its input.
+struct batch_context {
+  bool training = false;            // dropout and routing noise are on
+  std::uint64_t step = 0;           // counter of the random streams
+  const std::int32_t* domain = nullptr;  // one id a token, for oracle routers and combiners
+  std::size_t domain_count = 0;
+  const routing_perturbation* perturbation = nullptr;  // evaluation under routing noise
+};
+
+/// Records operations and runs them backwards.  All memory comes from two arenas that `reset()` rewinds.
+template <class B>
+class tape {
+  using T = typename B::scalar;
+  struct host_source {
+    void* allocate(std::size_t n) { return ::operator new(n, std::align_val_t(64)); }
+    void deallocate(void* p, std::size_t) noexcept { ::operator delete(p, std::align_val_t(64)); }
+  };
+  struct step_record {
+    void (*run)(void*);
+    void* operation;
+    step_record* previous;
+  };
+  B* backend_;
+  host_source heap_;
+  arena<B> device_;
+  arena<host_source> host_;
+  step_record* last_ = nullptr;
+  void* routings_ = nullptr;
+  bool recording_ = true;
+
+ public:
+  batch_context context;
+
+  explicit tape(B& backend) : backend_(&backend), device_(backend), host_(heap_) {}
+  tape(const tape&) = delete;
+  tape& operator=(const tape&) = delete;
+
+  B& backend() const { return *backend_; }
+  bool recording() const { return recording_; }
+  /// With recording off nothing is kept for a backward pass (evaluation).
+  void record_operations(bool on) { recording_ = on; }
+
+  /// Forgets every tensor and takes the memory back.
+  void reset() {
+    last_ = nullptr, routings_ = nullptr;
+    device_.reset(), host_.reset();
+    context = {};
+  }
+
+  template <class U>
+  U* device(std::size_t n) {
+    return device_.template array<U>(n);
+  }
+  template <class U>
+  U* host(std::size_t n) {
+    return host_.template array<U>(n);
+  }
+  template <class U, class... A>
+  U* make(A&&... a) {
+    static_assert(std::is_trivially_destructible_v<U>, "modx: what an operation keeps must be trivially destructible");
+    return ::new (host_.bytes(sizeof(U))) U{std::forward<A>(a)...};
+  }
+
+  /// A tensor over memory that outlives the step.
+  var<B> tensor(const T* value, std::size_t rows, extent columns, bool needs_gradient = false) {
+    auto* s = make<slot<B>>();
+    s->value = value, s->rows = rows, s->columns = columns;
+    s->needs_gradient = needs_gradient && recording_;
+    return {s, this};
+  }
+  /// New memory for an operation's result; `out` is what the operation writes to.
+  var<B> result(std::size_t rows, extent columns, bool needs_gradient, T*& out) {
+    out = device<T>(checked_product("result", rows, columns.size()));
+    return tensor(out, rows, columns, needs_gradient);
+  }
+  /// Copies host rows on to the tape.
+  var<B> input(std::span<const T> values, std::size_t rows, extent columns, bool needs_gradient = false) {
+    expect_equal("input", "values", checked_product("input", rows, columns.size()), values.size());
+    T* p = nullptr;
+    auto x = result(rows, columns, needs_gradient, p);
+    backend_->upload(p, values.data(), values.size() * sizeof(T));
+    return x;
+  }
+  var<B> input(const matrix<T>& m) { return input(m.data, m.rows, m.cols); }
+  /// A constant, n x columns.
+  var<B> constant(std::size_t rows, extent columns, T value) {
+    T* p = nullptr;
+    auto x = result(rows, columns, false, p);
+    backend_->fill(x.size(), value, p);
+    return x;
+  }
+  /// Ids on the device.
+  const std::int32_t* input(ids values) {
+    auto* p = device<std::int32_t>(values.size());
+    backend_->upload(p, values.data(), values.size_bytes());
+    return p;
+  }
+  /// A parameter as a tensor: its gradient goes to the parameter.
+  var<B> use(parameter<B>& p);
+
+  /// Remembers how to run the operation behind `result` backwards: `f(g)` takes the gradient of the result and adds
+  /// to the gradients of the inputs.  It is not called when no gradient arrives.
+  template <class F>
+  void record(var<B> result, F f) {
+    if (!recording_ || !result.needs_gradient()) return;
+    struct operation {
+      var<B> y;
+      F f;
+    };
+    auto* kept = make<operation>(result, std::move(f));
+    constexpr auto run = [](void* op) {
+      auto& o = *static_cast<operation*>(op);
+      if (o.y.has_gradient()) o.f(o.y.gradient());
+    };
+    last_ = make<step_record>(+run, static_cast<void*>(kept), last_);
+  }
+  /// Runs everything backwards from a scalar; its gradient is `scale`.
+  void backward(var<B> loss, T scale = 1) {
+    expect_equal("backward (of a loss)", "element", 1, loss.size());
+    if (!loss.needs_gradient()) throw error("backward: the loss depends on no trainable parameter");
+    backend_->fill(1, scale, loss.accumulate().data);
+    for (auto* s = last_; s; s = s->previous) s->run(s->operation);
+    last_ = nullptr;
+  }
+
+  /// Head of the list of routing records of this step (routing.hpp).
+  void*& routings() { return routings_; }
+
+  std::size_t allocations() const { return device_.allocations() + host_.allocations(); }
+  std::size_t peak_bytes() const { return device_.peak_bytes() + host_.peak_bytes(); }
+};
+
+}  // namespace modx

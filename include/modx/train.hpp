@@ -1,0 +1,69 @@
+// One training step: forward, loss, backward, clip, update.
+#pragma once
+#include <modx/loss/cross_entropy.hpp>
+#include <modx/model.hpp>
+#include <modx/optimizer/tasks.hpp>
+
+namespace modx {
+
+/// What a step may do besides following the gradient.
+struct step_options {
+  double lr_scale = 1;
+  double clip_norm = 0;            // 0: no clipping
+  std::size_t accumulation = 1;    // this micro-batch counts 1 / accumulation
+  bool update = true;              // false: gradients only, more micro-batches follow
+  batch_context context = {};
+};
+
+namespace detail {
+template <class B>
+var<B> on_tape(tape<B>& t, const matrix<typename B::scalar>& m) { return t.input(m); }
+template <class B>
+labels on_tape(tape<B>& t, ids values) { return {t.input(values), values.size()}; }
+template <class B>
+labels on_tape(tape<B>& t, const std::vector<std::int32_t>& values) { return on_tape(t, ids(values)); }
+}  // namespace detail
+
+/// Applies the gradients of `list`: clipped to clip_norm, learning rate times lr_scale.  Returns their norm.
+template <class B, class O>
+double apply_gradients(B& backend, std::span<parameter<B>* const> list, const O& optimizer, double lr_scale,
+                       double clip_norm) {
+  if (clip_norm <= 0) {
+    optimizer.update(list, lr_scale, 1.0);
+    return 0;
+  }
+  const double norm = optimizer::gradient_norm(backend, list);
+  optimizer.update(list, lr_scale, norm > clip_norm ? clip_norm / norm : 1.0);
+  return norm;
+}
+
+/// One step of `model` whose output is forward(bound, x): returns the loss.
+/// Throws when the loss is not finite; no parameter has changed then.
+template <class M, class O, class L, class Target, class F>
+double train_step(M& model, const O& optimizer, const L& loss, const matrix<typename M::scalar>& x,
+                  const Target& target, const step_options& options, F&& forward) {
+  using B = typename M::backend_type;
+  auto& t = model.tape_of_step();
+  t.reset();
+  t.context = options.context;
+  t.context.training = true;
+  const auto y = forward(model.bound(), t.input(x.data, x.rows, x.cols == model.io().in.size() ? model.io().in : extent(x.cols)));
+  const var<B> value = loss(y, detail::on_tape(t, target));
+  const double result = double(value.item());
+  if (!std::isfinite(result)) {
+    t.reset();
+    throw error("train_step", "a finite loss", std::to_string(result));
+  }
+  t.backward(value, typename B::scalar(1.0 / double(options.accumulation)));
+  if (options.update) apply_gradients(model.backend(), model.parameters(), optimizer, options.lr_scale, options.clip_norm);
+  t.reset();
+  return result;
+}
+template <class M, class O, class L, class Target>
+double train_step(M& model, const O& optimizer, const L& loss, const matrix<typename M::scalar>& x,
+                  const Target& target, const step_options& options = {}) {
+  return train_step(model, optimizer, loss, x, target, options,
+                    [](const auto& bound, auto input) { return bound.forward(input); });
+}
+
+}  // namespace modx
