@@ -1,148 +1,226 @@
-// y = pool(relu(x * w + bias)): 2-d convolution and max-pooling, channels last, forward and backward.
+// y = pool(relu(x * w + bias)): convolution of channels-last images as shifted products, forward and backward.
 #pragma once
 #include <algorithm>
 #include <cstddef>
-#include <string>
+#include <cstdint>
 
-#include "modx/backend/cpu/gemm.hpp"
+#include "modx/backend/cpu/conv_shape.hpp"
+#include "modx/backend/cpu/max_pool.hpp"
+#include "modx/backend/cpu/pack.hpp"
 #include "modx/backend/cpu/thread_pool.hpp"
-#include "modx/error.hpp"
+#include "modx/backend/cpu/tile.hpp"
 
 namespace modx::kernels {
 
-/// x: n x h x w x cin, weights: (kernel * kernel * cin) x cout, stride 1; y: n x ho / pool x wo / pool x cout.
-struct conv_shape {
-  std::size_t n = 0, h = 0, w = 0, cin = 0, cout = 0, kernel = 1, pad = 0, pool = 1;
-};
-
 namespace detail {
 
-struct conv_extent {
-  std::size_t ho, wo, hp, wp;  // of the convolution, of the pooled output
+/// Samples are split into this many chunks at most, whatever the number of threads: partial sums are theirs.
+inline constexpr std::size_t conv_chunks = 32;
+
+/// Where the parts of the workspace begin, in elements; the parts after `chunk` repeat for each chunk.
+template <class T>
+struct conv_plan {
+  static constexpr std::size_t width = tile_cols<T>;
+  conv_extents e;
+  std::size_t chunks, in_panels, out_panels;   // panels of cin, of cout
+  std::size_t border, shift, h_grad, w_grad;   // geometry of the padded gradient: see conv2d_backward
+  std::size_t weights, grad, dw, dbias;        // sizes of one part each
+  std::size_t padded, buffer, chunk, total;
+
+  static std::size_t line(std::size_t n) { return (n + width - 1) / width * width; }
+
+  conv_plan(const char* where, const conv_shape& s, bool backward) : e(extents(where, s)) {
+    chunks = std::min(s.n, conv_chunks);
+    in_panels = (s.cin + width - 1) / width;
+    out_panels = (s.cout + width - 1) / width;
+    border = s.pad < s.kernel ? s.kernel - 1 - s.pad : 0;
+    shift = s.pad < s.kernel ? 0 : s.pad - (s.kernel - 1);
+    h_grad = e.h_conv + 2 * border;
+    w_grad = e.w_conv + 2 * border;
+    const std::size_t taps = s.kernel * s.kernel;
+    padded = s.pad ? line(e.h_in * e.w_in * s.cin) : 0;
+    buffer = s.pool > 1 ? line(s.pool * e.w_out * s.pool * width) : 0;
+    grad = out_panels * h_grad * w_grad * width;
+    dw = line(taps * s.cin * s.cout);
+    dbias = line(s.cout);
+    weights = backward ? in_panels * out_panels * taps * width * width : out_panels * taps * s.cin * width;
+    chunk = padded + (backward ? grad + dw + dbias : buffer);
+    total = weights + chunks * chunk + 64 / sizeof(T);
+  }
+
+  static T* aligned(T* workspace) {
+    const auto address = reinterpret_cast<std::uintptr_t>(workspace);
+    return workspace + (64 - address % 64) % 64 / sizeof(T);
+  }
+  std::size_t first_sample(const conv_shape& s, std::size_t c) const { return c * s.n / chunks; }
 };
 
-inline conv_extent extent(const conv_shape& s, std::size_t kernel, std::size_t pad) {
-  const auto check = [](bool ok, const char* expected, std::size_t found) {
-    if (!ok) throw error("conv2d", expected, std::to_string(found));
-  };
-  check(kernel >= 1, "kernel >= 1", kernel);
-  check(s.pool >= 1 && s.pool <= 16, "pool in 1..16", s.pool);
-  check(s.h + 2 * pad >= kernel && s.w + 2 * pad >= kernel, "kernel <= h + 2 pad and w + 2 pad", kernel);
-  const std::size_t ho = s.h + 2 * pad + 1 - kernel, wo = s.w + 2 * pad + 1 - kernel;
-  return {ho, wo, ho / s.pool, wo / s.pool};
+/// The sample with zeros around it, in padded (whose border is zero already), or itself when there is no padding.
+template <class T>
+const T* pad_sample(const conv_shape& s, const conv_extents& e, const T* x, T* padded) {
+  if (s.pad == 0) return x;
+  for (std::size_t i = 0; i < s.h; ++i) {
+    std::copy_n(x + i * s.w * s.cin, s.w * s.cin, padded + ((i + s.pad) * e.w_in + s.pad) * s.cin);
+  }
+  return padded;
 }
 
 }  // namespace detail
 
-/// Elements of workspace that the convolution needs, the same for any number of threads.
+/// Elements of workspace for conv2d_forward or conv2d_backward, the same for any number of threads.
 template <class T>
 std::size_t conv_workspace(const conv_shape& s, bool backward) {
-  const auto e = detail::extent(s, s.kernel, s.pad);
-  return s.n * e.ho * e.wo * s.cout + (backward ? 16 : 0);
+  return detail::conv_plan<T>("conv2d", s, backward).total;
 }
 
-/// y = pool(relu?(x * w + bias)); argmax: the winner's place in its window, row-major (null when pool is 1).
+/// y = pool(relu?(x * w + bias)); argmax: each winner's place in its window, row-major; bias and argmax may be null.
 template <class T>
 void conv2d_forward(thread_pool& pool, const conv_shape& s, const T* x, const T* w, const T* bias, bool relu, T* y,
-                    unsigned char* argmax, T* /*workspace*/) {
-  const auto e = detail::extent(s, s.kernel, s.pad);
-  if (s.pool > 1 && !argmax) throw error("conv2d_forward", "argmax when pool > 1", "null");
-  const auto at = [&](std::size_t n, std::size_t i, std::size_t j, std::size_t co) {
-    T sum = 0;
-    for (std::size_t dy = 0; dy < s.kernel; ++dy) {
-      for (std::size_t dx = 0; dx < s.kernel; ++dx) {
-        if (i + dy < s.pad || j + dx < s.pad || i + dy >= s.h + s.pad || j + dx >= s.w + s.pad) continue;
-        const T* px = x + ((n * s.h + i + dy - s.pad) * s.w + j + dx - s.pad) * s.cin;
-        for (std::size_t ci = 0; ci < s.cin; ++ci) {
-          sum += px[ci] * w[((dy * s.kernel + dx) * s.cin + ci) * s.cout + co];
-        }
-      }
-    }
-    if (bias) sum += bias[co];
-    return relu ? activate(activation::relu, sum) : sum;
-  };
-  pool.run(s.n * e.hp, [&](std::size_t row) {
-    for (std::size_t j = 0; j < e.wp; ++j) {
-      for (std::size_t co = 0; co < s.cout; ++co) {
-        T best = 0;
-        std::size_t where = 0;
-        for (std::size_t q = 0; q < s.pool * s.pool; ++q) {
-          const T v = at(row / e.hp, row % e.hp * s.pool + q / s.pool, j * s.pool + q % s.pool, co);
-          if (q == 0 || v > best || v != v) {
-            best = v;
-            where = q;
+                    unsigned char* argmax, T* workspace) {
+  using namespace detail;
+  const conv_plan<T> plan("conv2d_forward", s, false);
+  const conv_extents& e = plan.e;
+  constexpr std::size_t width = tile_cols<T>;
+  const std::size_t depth = s.kernel * s.kernel * s.cin;
+  T* const packed = plan.aligned(workspace);
+  for (std::size_t p = 0; p < plan.out_panels; ++p) {
+    const view<T> columns{w + p * width, static_cast<std::ptrdiff_t>(s.cout), 1};
+    pack_panel(depth, std::min(width, s.cout - p * width), width, columns, packed + p * depth * width);
+  }
+  pool.run(plan.chunks, [&](std::size_t chunk) {
+    T* const padded = packed + plan.weights + chunk * plan.chunk;
+    T* const rows = padded + plan.padded;
+    std::fill_n(padded, plan.padded, T(0));
+    for (std::size_t n = plan.first_sample(s, chunk); n < plan.first_sample(s, chunk + 1); ++n) {
+      const T* sample = pad_sample(s, e, x + n * s.h * s.w * s.cin, padded);
+      for (std::size_t p = 0; p < plan.out_panels; ++p) {
+        const std::size_t cols = std::min(width, s.cout - p * width), used = e.w_out * s.pool;
+        for (std::size_t i = 0; i < e.h_out * s.pool; ++i) {
+          T* const out = y + (n * e.h_out + i / s.pool) * e.w_out * s.cout + p * width;
+          T* const c = s.pool > 1 ? rows + i % s.pool * used * width : out;
+          const std::size_t ldc = s.pool > 1 ? width : s.cout;
+          each_tile<T>(used, cols, true, [&](std::size_t first, tile_function<T> kernel) {
+            factors<T> f{sample + (i * e.w_in + first) * s.cin, static_cast<std::ptrdiff_t>(s.cin),
+                         packed + p * depth * width, static_cast<std::ptrdiff_t>(width), s.kernel * s.cin};
+            f.segments = s.kernel;
+            f.a_step = static_cast<std::ptrdiff_t>(e.w_in * s.cin);
+            f.b_step = static_cast<std::ptrdiff_t>(s.kernel * s.cin * width);
+            kernel(f, {T(0), c + first * ldc, ldc, cols, bias ? bias + p * width : nullptr,
+                       relu ? activation::relu : activation::none});
+          });
+          if (s.pool == 1 || i % s.pool + 1 < s.pool) continue;
+          for (std::size_t j = 0; j < e.w_out; ++j) {
+            unsigned char* where = argmax ? argmax + (out - y) + j * s.cout : nullptr;
+            pool_window(rows + j * s.pool * width, used * width, width, s.pool, cols, out + j * s.cout, where);
           }
         }
-        y[(row * e.wp + j) * s.cout + co] = best;
-        if (argmax) argmax[(row * e.wp + j) * s.cout + co] = static_cast<unsigned char>(where);
       }
     }
   });
 }
 
-/// dx = beta_dx dx + ..., dw += ..., dbias += ... from dy at the pooled output y; each may be null.
+/// From dy at the pooled output y: dx = beta_dx dx + ..., dw += ..., dbias += ...; each of the three may be null.
 template <class T>
-void conv2d_backward(thread_pool&, const conv_shape& s, const T* x, const T* w, bool relu, const T* y,
-                     const unsigned char* argmax, const T* dy, T* dx, T beta_dx, T* dw, T* dbias, T* /*workspace*/) {
-  const auto e = detail::extent(s, s.kernel, s.pad);
-  if (s.pool > 1 && !argmax) throw error("conv2d_backward", "argmax when pool > 1", "null");
+void conv2d_backward(thread_pool& pool, const conv_shape& s, const T* x, const T* w, bool relu, const T* y,
+                     const unsigned char* argmax, const T* dy, T* dx, T beta_dx, T* dw, T* dbias, T* workspace) {
+  using namespace detail;
+  const conv_plan<T> plan("conv2d_backward", s, true);
+  const conv_extents& e = plan.e;
+  if (s.pool > 1 && !argmax && s.n * e.h_out * e.w_out * s.cout > 0) {
+    throw error("conv2d_backward", "argmax when pool > 1", "null");
+  }
+  constexpr std::size_t width = tile_cols<T>;
+  const std::size_t tap_row = s.kernel * s.cin, plane = plan.h_grad * plan.w_grad * width, line = plan.w_grad * width;
+  T* const packed = plan.aligned(workspace);
+  // dx is the convolution of the gradient, padded by kernel - 1 - pad, with the flipped and transposed weights,
+  // packed as [panel of cin][panel of cout][tap][cout][cin]
   if (dx) {
-    for (std::size_t i = 0; i < s.n * s.h * s.w * s.cin; ++i) dx[i] = beta_dx == T(0) ? T(0) : beta_dx * dx[i];
-  }
-  for (std::size_t o = 0; o < s.n * e.hp * e.wp * s.cout; ++o) {
-    const T g = relu && !(y[o] > T(0)) ? T(0) : dy[o];
-    const std::size_t co = o % s.cout, q = argmax ? argmax[o] : 0;
-    const std::size_t j = o / s.cout % e.wp * s.pool + q % s.pool;
-    const std::size_t i = o / s.cout / e.wp % e.hp * s.pool + q / s.pool, n = o / s.cout / e.wp / e.hp;
-    if (dbias) dbias[co] += g;
-    for (std::size_t ty = 0; ty < s.kernel; ++ty) {
-      for (std::size_t tx = 0; tx < s.kernel; ++tx) {
-        if (i + ty < s.pad || j + tx < s.pad || i + ty >= s.h + s.pad || j + tx >= s.w + s.pad) continue;
-        const std::size_t at = ((n * s.h + i + ty - s.pad) * s.w + j + tx - s.pad) * s.cin;
-        for (std::size_t ci = 0; ci < s.cin; ++ci) {
-          const std::size_t weight = ((ty * s.kernel + tx) * s.cin + ci) * s.cout + co;
-          if (dw) dw[weight] += g * x[at + ci];
-          if (dx) dx[at + ci] += g * w[weight];
+    const std::size_t taps = s.kernel * s.kernel;
+    pool.run(plan.in_panels, [&](std::size_t p) {
+      const std::size_t cols = std::min(width, s.cin - p * width);
+      T* to = packed + p * plan.out_panels * taps * width * width;
+      std::fill_n(to, plan.out_panels * taps * width * width, T(0));
+      for (std::size_t q = 0; q < plan.out_panels; ++q) {
+        for (std::size_t t = 0; t < taps; ++t, to += width * width) {
+          const T* from = w + ((taps - 1 - t) * s.cin + p * width) * s.cout + q * width;
+          const view<T> transposed{from, 1, static_cast<std::ptrdiff_t>(s.cout)};
+          pack_panel(std::min(width, s.cout - q * width), cols, width, transposed, to);
         }
       }
-    }
+    });
   }
-}
-
-/// y = the largest of each pool x pool window of x (n x h x w x cin); argmax as in conv2d_forward.
-template <class T>
-void max_pool_forward(thread_pool& pool, const conv_shape& s, const T* x, T* y, unsigned char* argmax) {
-  const auto e = detail::extent(s, 1, 0);
-  pool.run(s.n * e.hp, [&](std::size_t row) {
-    for (std::size_t j = 0; j < e.wp; ++j) {
-      for (std::size_t c = 0; c < s.cin; ++c) {
-        T best = 0;
-        std::size_t where = 0;
-        for (std::size_t q = 0; q < s.pool * s.pool; ++q) {
-          const std::size_t i = row / e.hp * s.h + row % e.hp * s.pool + q / s.pool;
-          const T v = x[(i * s.w + j * s.pool + q % s.pool) * s.cin + c];
-          if (q == 0 || v > best || v != v) {
-            best = v;
-            where = q;
+  T* const parts = packed + plan.weights;
+  pool.run(plan.chunks, [&](std::size_t chunk) {
+    T* const padded = parts + chunk * plan.chunk;
+    T* const grad = padded + plan.padded;
+    T* const part_dw = grad + plan.grad;
+    T* const part_dbias = part_dw + plan.dw;
+    std::fill_n(padded, plan.padded + plan.grad, T(0));
+    std::fill_n(part_dbias, plan.dbias, T(0));
+    const std::size_t begin = plan.first_sample(s, chunk);
+    for (std::size_t n = begin; n < plan.first_sample(s, chunk + 1); ++n) {
+      for (std::size_t p = 0; p < plan.out_panels; ++p) {  // the gradient of the convolution, in panels of channels
+        const std::size_t cols = std::min(width, s.cout - p * width);
+        vec<T> total[2] = {};
+        for (std::size_t i = 0; i < e.h_out; ++i) {
+          T* g = grad + p * plane + (plan.border + i * s.pool) * line + plan.border * width;
+          for (std::size_t j = 0; j < e.w_out; ++j, g += s.pool * width) {
+            const std::size_t at = ((n * e.h_out + i) * e.w_out + j) * s.cout + p * width;
+            unpool_window(dy + at, relu ? y + at : nullptr, argmax ? argmax + at : nullptr, cols, s.pool, g, line,
+                          total);
           }
         }
-        y[(row * e.wp + j) * s.cin + c] = best;
-        if (argmax) argmax[(row * e.wp + j) * s.cin + c] = static_cast<unsigned char>(where);
+        T sums[width];
+        store(sums, total[0]);
+        store(sums + lanes<T>, total[1]);
+        for (std::size_t j = 0; j < cols; ++j) part_dbias[p * width + j] += sums[j];
+      }
+      if (dw) {
+        const T* sample = pad_sample(s, e, x + n * s.h * s.w * s.cin, padded);
+        for (std::size_t p = 0; p < plan.out_panels; ++p) {
+          const std::size_t cols = std::min(width, s.cout - p * width);
+          for (std::size_t t = 0; t < s.kernel; ++t) {
+            each_tile<T>(tap_row, cols, false, [&](std::size_t first, tile_function<T> kernel) {
+              factors<T> f{sample + t * e.w_in * s.cin + first, static_cast<std::ptrdiff_t>(s.cin),
+                           grad + p * plane + plan.border * (line + width), static_cast<std::ptrdiff_t>(width),
+                           e.w_out * s.pool};
+              f.segments = e.h_out * s.pool;
+              f.a_step = static_cast<std::ptrdiff_t>(e.w_in * s.cin);
+              f.b_step = static_cast<std::ptrdiff_t>(line);
+              kernel(f, {n == begin ? T(0) : T(1), part_dw + (t * tap_row + first) * s.cout + p * width, s.cout, cols});
+            });
+          }
+        }
+      }
+      for (std::size_t p = 0; dx && p < plan.in_panels; ++p) {
+        const std::size_t cols = std::min(width, s.cin - p * width);
+        for (std::size_t i = 0; i < s.h; ++i) {
+          each_tile<T>(s.w, cols, true, [&](std::size_t first, tile_function<T> kernel) {
+            factors<T> f{grad + (i + plan.shift) * line + (first + plan.shift) * width, width,
+                         packed + p * plan.out_panels * s.kernel * s.kernel * width * width, width, s.kernel * width};
+            f.segments = s.kernel;
+            f.a_step = static_cast<std::ptrdiff_t>(line);
+            f.b_step = static_cast<std::ptrdiff_t>(s.kernel * width * width);
+            f.groups = plan.out_panels;
+            f.a_group = static_cast<std::ptrdiff_t>(plane);
+            kernel(f, {beta_dx, dx + ((n * s.h + i) * s.w + first) * s.cin + p * width, s.cin, cols});
+          });
+        }
       }
     }
   });
-}
-
-/// dx = beta dx + dy sent to the winners of max_pool_forward.
-template <class T>
-void max_pool_backward(thread_pool&, const conv_shape& s, const T* dy, const unsigned char* argmax, T* dx, T beta) {
-  const auto e = detail::extent(s, 1, 0);
-  for (std::size_t i = 0; i < s.n * s.h * s.w * s.cin; ++i) dx[i] = beta == T(0) ? T(0) : beta * dx[i];
-  for (std::size_t o = 0; o < s.n * e.hp * e.wp * s.cin; ++o) {
-    const std::size_t q = argmax ? argmax[o] : 0, row = o / s.cin / e.wp;
-    const std::size_t i = row / e.hp * s.h + row % e.hp * s.pool + q / s.pool;
-    dx[(i * s.w + o / s.cin % e.wp * s.pool + q % s.pool) * s.cin + o % s.cin] += dy[o];
-  }
+  const auto add = [&](T* to, std::size_t size, std::size_t offset) {  // the chunks' sums, in their order
+    constexpr std::size_t piece = 2048;
+    pool.run(plan.chunks && to ? (size + piece - 1) / piece : 0, [&](std::size_t task) {
+      const std::size_t begin = task * piece, count = std::min(size - begin, piece);
+      for (std::size_t c = 0; c < plan.chunks; ++c) {
+        const T* from = parts + c * plan.chunk + offset + begin;
+        for (std::size_t i = 0; i < count; ++i) to[begin + i] += from[i];
+      }
+    });
+  };
+  add(dw, s.kernel * tap_row * s.cout, plan.padded + plan.grad);
+  add(dbias, s.cout, plan.padded + plan.grad + plan.dw);
 }
 
 }  // namespace modx::kernels

@@ -10,9 +10,9 @@
 
 namespace modx::kernels::detail {
 
-/// What a tile sums: for each segment s and each l < k, a(row, l) b(l, col), with
-/// a(row, l) = a[s * a_step + row * stride + l] (by_row) or a[s * a_step + l * stride + row],
-/// b(l, col) = b[s * b_step + l * ldb + col]; tile_cols<T> columns of b must be readable.
+/// What a tile sums: for each group g, segment s and l < k, a(row, l) b(l, col), with
+/// a(row, l) = a[g * a_group + s * a_step + row * stride + l] (by_row) or a[... + l * stride + row],
+/// b(l, col) = b[(g * segments + s) * b_step + l * ldb + col]; all columns of the tile must be readable.
 template <class T>
 struct factors {
   const T* a;
@@ -22,6 +22,8 @@ struct factors {
   std::size_t k;
   std::size_t segments = 1;
   std::ptrdiff_t a_step = 0, b_step = 0;
+  std::size_t groups = 1;
+  std::ptrdiff_t a_group = 0;
 };
 
 /// Where the tile goes and what happens to it on the way; only cols columns are touched.
@@ -44,8 +46,10 @@ template <class T, std::size_t R, std::size_t V, bool by_row>
 [[gnu::always_inline]] inline void sum(const factors<T>& f, vec<T> (&acc)[R][V]) {
   constexpr std::make_index_sequence<R> rows{};
   constexpr std::make_index_sequence<V> vectors{};
-  for (std::size_t s = 0; s < f.segments; ++s) {
-    const T* a = f.a + static_cast<std::ptrdiff_t>(s) * f.a_step;
+  for (std::size_t s = 0; s < f.groups * f.segments; ++s) {
+    const std::size_t group = f.groups == 1 ? 0 : s / f.segments;
+    const T* a = f.a + static_cast<std::ptrdiff_t>(group) * f.a_group +
+                 static_cast<std::ptrdiff_t>(s - group * f.segments) * f.a_step;
     const T* b = f.b + static_cast<std::ptrdiff_t>(s) * f.b_step;
     for (std::size_t l = 0; l < f.k; ++l) {
       vec<T> column[V];
