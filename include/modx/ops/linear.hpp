@@ -164,7 +164,7 @@ var<B> linear(var<B> x, var<B> w, var<B> bias = {}, activation act = activation:
   return detail::grouped_linear<B>("linear", x, {1, operands, bias ? operands + 1 : nullptr}, act);
 }
 template <class B>
-var<B> linear(var<B> x, parameter<B>& w, parameter<B>* bias, activation act = activation::none) {
+var<B> linear(var<B> x, parameter<B>& w, std::type_identity_t<parameter<B>*> bias, activation act = activation::none) {
   return linear(x, x.on().use(w), bias ? x.on().use(*bias) : var<B>{}, act);
 }
 /// a b; a: n x d, b: d x m.
