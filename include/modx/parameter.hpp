@@ -3,6 +3,7 @@
 #pragma once
 #include <cmath>
 #include <memory>
+#include <modx/backend/operations.hpp>
 #include <modx/random.hpp>
 #include <modx/tape.hpp>
 #include <string>
