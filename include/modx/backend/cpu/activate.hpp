@@ -20,14 +20,13 @@ void each_vector(std::size_t n, const float* x, const float* y, float* z, F f) {
   constexpr std::size_t width = lanes<float>;
   std::size_t i = 0;
   for (; i + width <= n; i += width) store(z + i, f(load(x + i), load(y + i)));
-  if (i == n) return;
-  float tail_x[width] = {}, tail_y[width] = {};
-  for (std::size_t j = i; j < n; ++j) {
-    tail_x[j - i] = x[j];
-    tail_y[j - i] = y[j];
+  if (const std::size_t rest = (n - i) % width) {
+    float tail_x[width] = {}, tail_y[width] = {};
+    __builtin_memcpy(tail_x, x + i, rest * sizeof(float));
+    __builtin_memcpy(tail_y, y + i, rest * sizeof(float));
+    store(tail_x, f(load(tail_x), load(tail_y)));
+    __builtin_memcpy(z + i, tail_x, rest * sizeof(float));
   }
-  store(tail_x, f(load(tail_x), load(tail_y)));
-  for (std::size_t j = i; j < n; ++j) z[j] = tail_x[j - i];
 }
 
 /// Calls f with the activation as a compile-time constant, so that loops inside have no switch.

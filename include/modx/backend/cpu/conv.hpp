@@ -65,6 +65,34 @@ const T* pad_sample(const conv_shape& s, const conv_extents& e, const T* x, T* p
   return padded;
 }
 
+/// The pixels that a convolution starts from, counted along rows of `width`.
+template <class T>
+struct image {
+  const T* data;
+  std::size_t width, pixel, line;  // pixel and line: the distance to the next one
+};
+
+/// c (count x cols) = the target's function of the sums f at the first count pixels, tiles running on over row ends.
+template <class T>
+void image_tiles(const image<T>& in, std::size_t count, factors<T> f, const target<T>& c) {
+  f.stride = static_cast<std::ptrdiff_t>(in.pixel);
+  each_tile(count, [&](std::size_t first, std::size_t rows) {
+    const std::size_t i = first / in.width, j = first % in.width;
+    target<T> to = c;
+    to.c += first * c.ldc;
+    f.a = in.data + i * in.line + j * in.pixel;
+    if (j + rows <= in.width) return tile_for<T, layout::along>(rows, c.cols)(f, to);
+    std::ptrdiff_t offsets[tile_rows];
+    for (std::size_t r = 0; r < rows; ++r) {
+      const std::size_t p = j + r;
+      offsets[r] = static_cast<std::ptrdiff_t>(p / in.width * in.line + p % in.width * in.pixel) -
+                   static_cast<std::ptrdiff_t>(j * in.pixel);
+    }
+    f.rows = offsets;
+    tile_for<T, layout::scattered>(rows, c.cols)(f, to);
+  });
+}
+
 }  // namespace detail
 
 /// Elements of workspace for conv2d_forward or conv2d_backward, the same for any number of threads.
@@ -95,21 +123,23 @@ void conv2d_forward(thread_pool& pool, const conv_shape& s, const T* x, const T*
       const T* sample = pad_sample(s, e, x + n * s.h * s.w * s.cin, padded);
       for (std::size_t p = 0; p < plan.out_panels; ++p) {
         const std::size_t cols = std::min(width, s.cout - p * width), used = e.w_out * s.pool;
-        for (std::size_t i = 0; i < e.h_out * s.pool; ++i) {
-          T* const out = y + (n * e.h_out + i / s.pool) * e.w_out * s.cout + p * width;
-          T* const c = s.pool > 1 ? rows + i % s.pool * used * width : out;
-          const std::size_t ldc = s.pool > 1 ? width : s.cout;
-          each_tile<T>(used, cols, true, [&](std::size_t first, tile_function<T> kernel) {
-            factors<T> f{sample + (i * e.w_in + first) * s.cin, static_cast<std::ptrdiff_t>(s.cin),
-                         packed + p * depth * width, static_cast<std::ptrdiff_t>(width), s.kernel * s.cin};
-            f.segments = s.kernel;
-            f.a_step = static_cast<std::ptrdiff_t>(e.w_in * s.cin);
-            f.b_step = static_cast<std::ptrdiff_t>(s.kernel * s.cin * width);
-            kernel(f, {T(0), c + first * ldc, ldc, cols, bias ? bias + p * width : nullptr,
-                       relu ? activation::relu : activation::none});
-          });
-          if (s.pool == 1 || i % s.pool + 1 < s.pool) continue;
-          for (std::size_t j = 0; j < e.w_out; ++j) {
+        const std::size_t band = s.pool > 1 ? 1 : e.h_out;
+        for (std::size_t i = 0; i < e.h_out; i += band) {  // rows of the output; their windows when they are pooled
+          const std::size_t count = std::min(band, e.h_out - i) * s.pool * used;
+          T* const out = y + (n * e.h_out + i) * e.w_out * s.cout + p * width;
+          const image<T> in{sample + i * s.pool * e.w_in * s.cin, used, s.cin, e.w_in * s.cin};
+          factors<T> f{};
+          f.b = packed + p * depth * width;
+          f.ldb = static_cast<std::ptrdiff_t>(width);
+          f.k = s.kernel * s.cin;
+          f.segments = s.kernel;
+          f.a_step = static_cast<std::ptrdiff_t>(e.w_in * s.cin);
+          f.b_step = static_cast<std::ptrdiff_t>(s.kernel * s.cin * width);
+          target<T> to{T(0), s.pool > 1 ? rows : out, s.pool > 1 ? width : s.cout, cols};
+          to.bias = bias ? bias + p * width : nullptr;
+          to.act = relu ? activation::relu : activation::none;
+          image_tiles(in, count, f, to);
+          for (std::size_t j = 0; s.pool > 1 && j < e.w_out; ++j) {
             unsigned char* where = argmax ? argmax + (out - y) + j * s.cout : nullptr;
             pool_window(rows + j * s.pool * width, used * width, width, s.pool, cols, out + j * s.cout, where);
           }
@@ -180,32 +210,33 @@ void conv2d_backward(thread_pool& pool, const conv_shape& s, const T* x, const T
         for (std::size_t p = 0; p < plan.out_panels; ++p) {
           const std::size_t cols = std::min(width, s.cout - p * width);
           for (std::size_t t = 0; t < s.kernel; ++t) {
-            each_tile<T>(tap_row, cols, false, [&](std::size_t first, tile_function<T> kernel) {
+            each_tile(tap_row, [&](std::size_t first, std::size_t rows) {
               factors<T> f{sample + t * e.w_in * s.cin + first, static_cast<std::ptrdiff_t>(s.cin),
                            grad + p * plane + plan.border * (line + width), static_cast<std::ptrdiff_t>(width),
                            e.w_out * s.pool};
               f.segments = e.h_out * s.pool;
               f.a_step = static_cast<std::ptrdiff_t>(e.w_in * s.cin);
               f.b_step = static_cast<std::ptrdiff_t>(line);
-              kernel(f, {n == begin ? T(0) : T(1), part_dw + (t * tap_row + first) * s.cout + p * width, s.cout, cols});
+              const target<T> to{n == begin ? T(0) : T(1), part_dw + (t * tap_row + first) * s.cout + p * width, s.cout,
+                                 cols};
+              tile_for<T, layout::across>(rows, cols)(f, to);
             });
           }
         }
       }
       for (std::size_t p = 0; dx && p < plan.in_panels; ++p) {
         const std::size_t cols = std::min(width, s.cin - p * width);
-        for (std::size_t i = 0; i < s.h; ++i) {
-          each_tile<T>(s.w, cols, true, [&](std::size_t first, tile_function<T> kernel) {
-            factors<T> f{grad + (i + plan.shift) * line + (first + plan.shift) * width, width,
-                         packed + p * plan.out_panels * s.kernel * s.kernel * width * width, width, s.kernel * width};
-            f.segments = s.kernel;
-            f.a_step = static_cast<std::ptrdiff_t>(line);
-            f.b_step = static_cast<std::ptrdiff_t>(s.kernel * width * width);
-            f.groups = plan.out_panels;
-            f.a_group = static_cast<std::ptrdiff_t>(plane);
-            kernel(f, {beta_dx, dx + ((n * s.h + i) * s.w + first) * s.cin + p * width, s.cin, cols});
-          });
-        }
+        const image<T> in{grad + plan.shift * (line + width), s.w, width, line};
+        factors<T> f{};
+        f.b = packed + p * plan.out_panels * s.kernel * s.kernel * width * width;
+        f.ldb = static_cast<std::ptrdiff_t>(width);
+        f.k = s.kernel * width;
+        f.segments = s.kernel;
+        f.a_step = static_cast<std::ptrdiff_t>(line);
+        f.b_step = static_cast<std::ptrdiff_t>(s.kernel * width * width);
+        f.groups = plan.out_panels;
+        f.a_group = static_cast<std::ptrdiff_t>(plane);
+        image_tiles(in, s.h * s.w, f, target<T>{beta_dx, dx + n * s.h * s.w * s.cin + p * width, s.cin, cols});
       }
     }
   });

@@ -20,21 +20,26 @@ namespace detail {
 
 /// How a product is cut: rows of c and panels of b per task, and how much of k is summed at a time.
 struct cut {
-  std::size_t rows, row_blocks, panels, panel_blocks;
+  std::size_t rows = 0, row_blocks = 0, panels = 0, panel_blocks = 0;
 };
 
-inline constexpr std::size_t k_block = 384, row_block = 120;
-inline constexpr double task_flops = 4e6;
+/// A panel's part of 64 KiB is summed at a time: it streams from the second cache while rows of a go by.
+template <class T>
+inline constexpr std::size_t k_block = 65536 / sizeof(T) / tile_cols<T>;
 
+/// Tasks of about task_flops whose rows of a stay in the second cache (256 KiB): by the shape alone.
 template <class T>
 cut cut_of(const product<T>& p) {
-  if (p.m == 0 || p.n == 0) return {0, 0, 0, 0};
-  const std::size_t blocks = (p.m + row_block - 1) / row_block, rows = (p.m + blocks - 1) / blocks;
+  constexpr double task_flops = 1e6;
+  constexpr auto tile = static_cast<std::size_t>(tile_rows);
+  if (p.m == 0 || p.n == 0) return {};
+  const std::size_t k = std::clamp<std::size_t>(p.k, 1, k_block<T>);
+  const std::size_t most = std::clamp<std::size_t>(262144 / sizeof(T) / k, 60, 240);
+  const std::size_t blocks = (p.m + most - 1) / most, rows = ((p.m + blocks - 1) / blocks + tile - 1) / tile * tile;
   const std::size_t panels = (p.n + panel_width<T> - 1) / panel_width<T>;
-  const double flops = 2.0 * static_cast<double>(rows * panel_width<T>) * static_cast<double>(p.k + 1);
-  const double wanted = std::max(1.0, task_flops / flops);
-  const std::size_t most = wanted < static_cast<double>(panels) ? static_cast<std::size_t>(wanted) : panels;
-  const std::size_t ranges = (panels + most - 1) / most;
+  const double flops = 2.0 * static_cast<double>(std::min(p.m, rows) * panel_width<T>) * static_cast<double>(p.k + 1);
+  const auto wanted = static_cast<std::size_t>(std::clamp(task_flops / flops, 1.0, static_cast<double>(panels)));
+  const std::size_t ranges = (panels + wanted - 1) / wanted;
   return {rows, (p.m + rows - 1) / rows, (panels + ranges - 1) / ranges, ranges};
 }
 
@@ -44,7 +49,7 @@ void block_tiles(const product<T>& p, std::size_t i0, std::size_t i1, std::size_
   constexpr std::size_t width = panel_width<T>;
   const bool along = by_row(p);
   const std::ptrdiff_t stride = along ? p.a.row_stride : p.a.col_stride;
-  const std::size_t blocks = std::max<std::size_t>(1, (p.k + k_block - 1) / k_block);
+  const std::size_t blocks = std::max<std::size_t>(1, (p.k + k_block<T> - 1) / k_block<T>);
   const std::size_t step = (p.k + blocks - 1) / blocks;
   for (std::size_t block = 0; block < blocks; ++block) {
     const std::size_t k0 = std::min(p.k, block * step), k = std::min(p.k, k0 + step) - k0;
@@ -52,7 +57,7 @@ void block_tiles(const product<T>& p, std::size_t i0, std::size_t i1, std::size_
     for (std::size_t j0 = p0 * width; j0 < std::min(p.n, p1 * width); j0 += tile_cols<T>) {
       const std::size_t cols = std::min(tile_cols<T>, p.n - j0);
       const T* b = p.packed_b + (j0 / width * p.k + k0) * width + j0 % width;
-      each_tile<T>(i1 - i0, cols, along, [&](std::size_t first, tile_function<T> kernel) {
+      each_tile(i1 - i0, [&](std::size_t first, std::size_t rows) {
         const std::size_t i = i0 + first;
         const T* a = p.a.data + static_cast<std::ptrdiff_t>(i) * p.a.row_stride +
                      static_cast<std::ptrdiff_t>(k0) * p.a.col_stride;
@@ -63,7 +68,7 @@ void block_tiles(const product<T>& p, std::size_t i0, std::size_t i1, std::size_
           to.act = p.act;
           to.pre = p.pre ? p.pre + i * p.ldc + j0 : nullptr;
         }
-        kernel(f, to);
+        (along ? tile_for<T, layout::along>(rows, cols) : tile_for<T, layout::across>(rows, cols))(f, to);
       });
     }
   }

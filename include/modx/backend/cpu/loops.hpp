@@ -24,7 +24,8 @@ void for_chunks(thread_pool& pool, std::size_t n, std::size_t grain, F&& f) {
 inline std::size_t row_grain(std::size_t d) { return std::max<std::size_t>(1, 16384 / std::max<std::size_t>(d, 1)); }
 inline constexpr std::size_t element_grain = 32768;
 
-/// Sum of f(i) over [0, n) in 16 interleaved lanes: vectorises without reassociating anything.
+/// Sum of f(i) over [0, n): value i goes to lane i mod 16, the lanes are added in a fixed tree.  Vectorises without
+/// reassociating, and zeros at the end of a row change no bit.
 template <class T, class F>
 T lane_sum(std::size_t n, F&& f) {
   constexpr std::size_t lanes = 16;
@@ -32,11 +33,10 @@ T lane_sum(std::size_t n, F&& f) {
   std::size_t i = 0;
   for (; i + lanes <= n; i += lanes)
     for (std::size_t l = 0; l < lanes; ++l) lane[l] += f(i + l);
-  T tail = 0;
-  for (; i < n; ++i) tail += f(i);
+  for (std::size_t l = 0; i < n; ++i, ++l) lane[l] += f(i);
   for (std::size_t step = lanes / 2; step > 0; step /= 2)
     for (std::size_t l = 0; l < step; ++l) lane[l] += lane[l + step];
-  return lane[0] + tail;
+  return lane[0];
 }
 
 template <class T>

@@ -11,7 +11,7 @@
 namespace modx::kernels::detail {
 
 /// What a tile sums: for each group g, segment s and l < k, a(row, l) b(l, col), with
-/// a(row, l) = a[g * a_group + s * a_step + row * stride + l] (by_row) or a[... + l * stride + row],
+/// a(row, l) = a[g * a_group + s * a_step + ...] at row * stride + l, l * stride + row or rows[row] + l by layout,
 /// b(l, col) = b[(g * segments + s) * b_step + l * ldb + col]; all columns of the tile must be readable.
 template <class T>
 struct factors {
@@ -24,7 +24,11 @@ struct factors {
   std::ptrdiff_t a_step = 0, b_step = 0;
   std::size_t groups = 1;
   std::ptrdiff_t a_group = 0;
+  const std::ptrdiff_t* rows = nullptr;
 };
+
+/// How a lies in memory: its rows contiguous, its columns, or each row somewhere.
+enum class layout { along, across, scattered };
 
 /// Where the tile goes and what happens to it on the way; only cols columns are touched.
 template <class T>
@@ -42,23 +46,31 @@ template <std::size_t... i, class F>
   (f(std::integral_constant<std::size_t, i>{}), ...);
 }
 
-template <class T, std::size_t R, std::size_t V, bool by_row>
+template <class T, std::size_t R, std::size_t V, layout how>
 [[gnu::always_inline]] inline void sum(const factors<T>& f, vec<T> (&acc)[R][V]) {
   constexpr std::make_index_sequence<R> rows{};
   constexpr std::make_index_sequence<V> vectors{};
-  for (std::size_t s = 0; s < f.groups * f.segments; ++s) {
-    const std::size_t group = f.groups == 1 ? 0 : s / f.segments;
-    const T* a = f.a + static_cast<std::ptrdiff_t>(group) * f.a_group +
-                 static_cast<std::ptrdiff_t>(s - group * f.segments) * f.a_step;
-    const T* b = f.b + static_cast<std::ptrdiff_t>(s) * f.b_step;
+  const T* next_b = f.b;
+  [[maybe_unused]] const std::ptrdiff_t* const offsets = f.rows;
+  for (std::size_t s = 0, g = 0; g < f.groups; s + 1 < f.segments ? ++s : (s = 0, ++g)) {
+    const T* a = f.a + static_cast<std::ptrdiff_t>(g) * f.a_group + static_cast<std::ptrdiff_t>(s) * f.a_step;
+    const T* b = next_b;
+    next_b += f.b_step;
+    [[maybe_unused]] const T* row[R];
+    if constexpr (how == layout::scattered) {
+      unrolled(rows, [&](auto r) __attribute__((always_inline)) { row[r] = a + offsets[r]; });
+    }
     for (std::size_t l = 0; l < f.k; ++l) {
       vec<T> column[V];
       unrolled(vectors, [&](auto v) __attribute__((always_inline)) { column[v] = load(b + v * lanes<T>); });
       unrolled(rows, [&](auto r) __attribute__((always_inline)) {
-        const T x = by_row ? a[static_cast<std::ptrdiff_t>(r) * f.stride] : a[r];
+        T x;
+        if constexpr (how == layout::along) x = a[static_cast<std::ptrdiff_t>(r) * f.stride];
+        if constexpr (how == layout::across) x = a[r];
+        if constexpr (how == layout::scattered) x = row[r][l];
         unrolled(vectors, [&](auto v) __attribute__((always_inline)) { acc[r][v] += x * column[v]; });
       });
-      a += by_row ? 1 : f.stride;
+      a += how == layout::across ? f.stride : 1;
       b += f.ldb;
     }
   }
@@ -85,13 +97,13 @@ template <class T>
 }
 
 /// The whole tile of R rows x V vectors; the common endings stay in registers.
-template <class T, std::size_t R, std::size_t V, bool by_row>
+template <class T, std::size_t R, std::size_t V, layout how>
 void tile(const factors<T>& f, const target<T>& to) {
   constexpr std::size_t width = V * lanes<T>;
   constexpr std::make_index_sequence<R> rows{};
   constexpr std::make_index_sequence<V> vectors{};
   vec<T> acc[R][V] = {};
-  sum<T, R, V, by_row>(f, acc);
+  sum<T, R, V, how>(f, acc);
   const auto each = [&](auto act) __attribute__((always_inline)) {
     unrolled(rows, [&](auto r) __attribute__((always_inline)) {
       unrolled(vectors, [&](auto v) __attribute__((always_inline)) { act(r, v, acc[r][v]); });
@@ -123,32 +135,28 @@ void tile(const factors<T>& f, const target<T>& to) {
 template <class T>
 using tile_function = void (*)(const factors<T>&, const target<T>&);
 
-template <class T, bool by_row, std::size_t... r>
+template <class T, layout how, std::size_t... r>
 constexpr auto tile_table(std::index_sequence<r...>) {
   return std::array<std::array<tile_function<T>, 2>, sizeof...(r)>{
-      {{&tile<T, r + 1, 1, by_row>, &tile<T, r + 1, 2, by_row>}...}};
+      {{&tile<T, r + 1, 1, how>, &tile<T, r + 1, 2, how>}...}};
 }
 
 /// The tile kernel for rows (1 .. tile_rows) and cols (1 .. tile_cols<T>).
-template <class T>
-tile_function<T> tile_for(std::size_t rows, std::size_t cols, bool by_row) {
-  constexpr std::make_index_sequence<static_cast<std::size_t>(tile_rows)> sizes{};
-  static constexpr auto along = tile_table<T, true>(sizes), across = tile_table<T, false>(sizes);
-  return (by_row ? along : across)[rows - 1][cols > lanes<T>];
+template <class T, layout how>
+tile_function<T> tile_for(std::size_t rows, std::size_t cols) {
+  static constexpr auto table = tile_table<T, how>(std::make_index_sequence<static_cast<std::size_t>(tile_rows)>{});
+  return table[rows - 1][cols > lanes<T>];
 }
 
-/// Calls f(first, rows, kernel) for the tiles that split m rows evenly.
-template <class T, class F>
-void each_tile(std::size_t m, std::size_t cols, bool by_row, F f) {
+/// Calls f(first, rows) for the tiles that split m rows evenly.
+template <class F>
+void each_tile(std::size_t m, F f) {
   constexpr auto most = static_cast<std::size_t>(tile_rows);
   const std::size_t tiles = (m + most - 1) / most;
-  if (tiles == 0) return;
-  const std::size_t rows = m / tiles, longer = m % tiles;
-  const tile_function<T> kernel = tile_for<T>(rows, cols, by_row);
-  const tile_function<T> longer_kernel = longer ? tile_for<T>(rows + 1, cols, by_row) : kernel;
   for (std::size_t t = 0, first = 0; t < tiles; ++t) {
-    f(first, t < longer ? longer_kernel : kernel);
-    first += rows + (t < longer);
+    const std::size_t rows = m / tiles + (t < m % tiles);
+    f(first, rows);
+    first += rows;
   }
 }
 
