@@ -1,0 +1,60 @@
+"""The work that both sides do: its size, FLOPs and the names of modx's benchmarks for it."""
+from dataclasses import dataclass
+
+MLP = (784, 256, 256, 10)
+BATCH = 128
+MOE = {"tokens": 1024, "d": 256, "f": 1024, "experts": 8, "k": 2}
+
+MLP_FORWARD = 2 * sum(a * b for a, b in zip(MLP, MLP[1:]))
+MLP_STEP = 3 * MLP_FORWARD - 2 * MLP[0] * MLP[1]  # no gradient for the images
+CNN_FIRST = 2 * 28 * 28 * 9 * 32
+CNN_FORWARD = CNN_FIRST + 2 * (14 * 14 * 9 * 32 * 64 + 3136 * 128 + 128 * 10)
+CNN_STEP = 3 * CNN_FORWARD - CNN_FIRST
+MOE_FORWARD = MOE["k"] * 2 * 2 * MOE["d"] * MOE["f"]  # per token, router left out
+
+
+@dataclass(frozen=True)
+class item:
+    """One row of the table; `step` items (samples, tokens or FLOP) are done per iteration of the benchmark."""
+
+    name: str
+    title: str
+    group: str
+    unit: str
+    step: float
+    flops: float  # per sample, token, or 1 where the unit is FLOP/s itself
+    program: str
+    benchmark: str  # without /threads:N
+    floor: tuple = ()  # plain-Eigen benchmarks in `kernels` for the same work, the first that exists is used
+    variants: tuple = ()  # ways of writing the peer's code that are tried beside the plain one
+
+    @property
+    def counter(self):
+        return "FLOPS" if self.unit == "FLOP/s" else "items_per_second"
+
+
+def gemm(m, k, n, experts=1):
+    shape = f"{m}x{k}x{n}"
+    many = experts > 1
+    name = f"experts/{experts}x{shape}" if many else f"gemm/{shape}"
+    floor = (f"eigen_gemm/{experts}x{shape}", f"eigen_experts/{experts}x{shape}") if many else (f"eigen_gemm/{shape}",)
+    title = f"{experts} experts {shape}" if many else f"GEMM {shape}"
+    return item(name, title, "gemm", "FLOP/s", 2.0 * experts * m * k * n, 1.0, "kernels", name, floor)
+
+
+_mlp = "MLP 784-256-256-10 train step, batch 128"
+_cnn = "CNN 32-64 conv, 3136-128-10, batch 128"
+_moe = "MoE layer T=1024 d=256 f=1024 e=8 k=2"
+_images = ("channels_last",)
+
+ITEMS = {i.name: i for i in (
+    item("mlp_sgd", f"{_mlp}, SGD", "mlp", "samples/s", BATCH, MLP_STEP, "train_step", "mlp_sgd", ("eigen_mlp_sgd",)),
+    item("mlp_adamw", f"{_mlp}, AdamW", "mlp", "samples/s", BATCH, MLP_STEP, "train_step", "mlp_adamw", (), ("foreach",)),
+    item("cnn_sgd", f"{_cnn}, train step, SGD", "cnn", "samples/s", BATCH, CNN_STEP, "train_step", "cnn_sgd", (), _images),
+    item("cnn_adamw", f"{_cnn}, train step, AdamW", "cnn", "samples/s", BATCH, CNN_STEP, "train_step", "cnn_adamw", (), _images),
+    item("cnn_forward", f"{_cnn}, forward", "cnn", "samples/s", BATCH, CNN_FORWARD, "train_step", "cnn_forward", (), _images),
+    item("moe_forward", f"{_moe}, forward", "moe", "tokens/s", MOE["tokens"], MOE_FORWARD, "train_step", "moe_forward"),
+    item("moe_forward_backward", f"{_moe}, forward + backward", "moe", "tokens/s", MOE["tokens"], 3 * MOE_FORWARD,
+         "train_step", "moe_forward_backward"),
+    gemm(64, 1024, 1024), gemm(512, 1024, 1024), gemm(64, 256, 1024, experts=8))}
+GROUPS = ("mlp", "cnn", "moe", "gemm")
