@@ -14,15 +14,30 @@ struct argument {
   argument(std::string n, matrix<double> v, extent e) : name(std::move(n)), value(std::move(v)), columns(e) {}
 };
 
-/// Checks d <c, f> / d inputs and d <c, f> / d parameters for a random c.  f(tape, vars) returns a tensor.
-template <Backend B, class F>
+/// Any f(tape, vars) that returns a tensor, by reference.
+template <class B>
+class tape_function {
+  const void* f_;
+  var<B> (*call_)(const void*, tape<B>&, std::span<const var<B>>);
+
+ public:
+  template <class F>
+  tape_function(const F& f)
+      : f_(&f), call_([](const void* g, tape<B>& t, std::span<const var<B>> in) -> var<B> {
+          return (*static_cast<const F*>(g))(t, in);
+        }) {}
+  var<B> operator()(tape<B>& t, std::span<const var<B>> in) const { return call_(f_, t, in); }
+};
+
+/// Checks d <c, f> / d inputs and d <c, f> / d parameters for a random c.
+template <Backend B>
 class gradient_check {
   static_assert(std::same_as<typename B::scalar, double>, "modx: gradients are checked in double: basic_cpu<double>");
   std::string law_;
   B* backend_;
   std::vector<argument> inputs_;
   std::vector<parameter<B>*> parameters_;
-  F f_;
+  tape_function<B> f_;
   options options_;
   std::uint64_t seed_;
   tape<B> tape_;
@@ -70,9 +85,9 @@ class gradient_check {
 
  public:
   gradient_check(std::string law, B& backend, std::vector<argument> inputs, std::span<parameter<B>* const> parameters,
-                 F f, const options& o, std::uint64_t seed)
+                 tape_function<B> f, const options& o, std::uint64_t seed)
       : law_(std::move(law)), backend_(&backend), inputs_(std::move(inputs)),
-        parameters_(parameters.begin(), parameters.end()), f_(std::move(f)), options_(o), seed_(seed),
+        parameters_(parameters.begin(), parameters.end()), f_(f), options_(o), seed_(seed),
         tape_(backend) {}
 
   report run() {
@@ -119,8 +134,8 @@ class gradient_check {
 /// Throws error when a gradient of f(tape, inputs) is off, kink where f is not smooth (see retry()).
 template <Backend B, class F>
 report gradients(std::string law, B& backend, std::vector<argument> inputs, std::span<parameter<B>* const> parameters,
-                 F f, const options& o, std::uint64_t seed) {
-  return gradient_check<B, F>(std::move(law), backend, std::move(inputs), parameters, std::move(f), o, seed).run();
+                 const F& f, const options& o, std::uint64_t seed) {
+  return gradient_check<B>(std::move(law), backend, std::move(inputs), parameters, f, o, seed).run();
 }
 
 }  // namespace modx::laws

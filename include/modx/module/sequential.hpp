@@ -46,8 +46,10 @@ struct sequential {
       return bound_t<std::tuple_element_t<I, std::tuple<M...>>, B>(inner, part, io);
     }
     template <std::size_t... I>
-    static auto make_all(builder<B>& b, const sequential& s, shape io, std::index_sequence<I...>) {
-      extent in = io.in;
+    static auto make_all([[maybe_unused]] builder<B>& b, [[maybe_unused]] const sequential& s, shape io,
+                         std::index_sequence<I...>) {
+      [[maybe_unused]] extent in = io.in;
+      if (sizeof...(M) == 0) expect_equal("sequential without parts", "columns out", io.in, io.out);
       return std::tuple<bound_t<M, B>...>{make<I>(b, s, in, io.out)...};  // braces: left to right
     }
 

@@ -10,6 +10,9 @@ var<B> conv2d(var<B> x, var<B> w, var<B> bias, std::size_t kernel, std::size_t p
   using T = typename B::scalar;
   auto& t = x.on();
   const extent in = x.columns();
+  expect_positive("conv2d", "kernel", static_cast<long long>(kernel));
+  expect_positive("conv2d", "pool", static_cast<long long>(pool));
+  if (pad > 65535) throw error("conv2d", "padding below 65536", std::to_string(pad));
   conv_task task{x.rows(), in.height, in.width, in.channels, w.cols(), kernel, pad, pool, relu};
   expect_equal("conv2d", "rows of the weight (kernel^2 x channels)", kernel * kernel * in.channels, w.rows());
   expect_equal("conv2d", "values of the bias", w.cols(), bias.size());
