@@ -1,5 +1,6 @@
 // multiply() and pack() against triple loops in double; the same bits for any number of threads.
 #include "modx/backend/cpu/gemm.hpp"
+#include "modx/backend/cpu/gemm_eigen.hpp"
 
 #include <cmath>
 #include <cstdint>
@@ -187,6 +188,51 @@ TEMPLATE_TEST_CASE("multiply has the same bits for any number of threads", "[gem
     const auto other = run(threads);
     REQUIRE(other.size() == one.size());
     CHECK(std::memcmp(other.data(), one.data(), one.size() * sizeof(TestType)) == 0);
+  }
+}
+
+TEMPLATE_TEST_CASE("our tiles and Eigen's agree", "[gemm]", float, double) {
+  generator r;
+  thread_pool pool(1);
+  for (std::size_t m : {1, 5, 64, 97}) {
+    for (std::size_t n : {1, 16, 50, 130}) {
+      for (std::size_t k : {0, 1, 9, 300}) {
+        for (int flags = 0; flags < 8; ++flags) {
+          problem<TestType> p(r, m, n, k, flags & 1, false, TestType((flags & 2) / 4.0), true,
+                              flags & 4 ? activation::silu : activation::none, flags & 4);
+          const auto c0 = p.c;
+          pack<TestType>(pool, k, n, p.vb, p.packed.data);
+          const std::size_t panels = (n + panel_width<TestType> - 1) / panel_width<TestType>;
+          CAPTURE(m, n, k, flags);
+          modx::kernels::detail::block_tiles(p.call, 0, m, 0, panels);
+          CHECK(p.error(c0) <= tolerance<TestType>);
+          p.c = c0;
+          modx::kernels::detail::block_eigen(p.call, 0, m, 0, panels);
+          CHECK(p.error(c0) <= tolerance<TestType>);
+        }
+      }
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("multiply: a row's bits do not depend on the rows beside it", "[gemm]", float, double) {
+  generator r;
+  thread_pool pool(1);
+  problem<TestType> all(r, 100, 40, 1500, false, false, TestType(0), true, activation::gelu, false);
+  pack<TestType>(pool, all.k, all.n, all.vb, all.packed.data);
+  multiply<TestType>(pool, std::span<const product<TestType>>(&all.call, 1));
+  for (std::size_t m : {1, 2, 3, 4, 9, 31}) {
+    std::vector<TestType> c(m * all.ldc);
+    product<TestType> few = all.call;
+    few.m = m;
+    few.c = c.data();
+    multiply<TestType>(pool, std::span<const product<TestType>>(&few, 1));
+    bool same = true;
+    for (std::size_t i = 0; i < m; ++i) {
+      same = same && std::memcmp(&c[i * all.ldc], &all.c[i * all.ldc], all.n * sizeof(TestType)) == 0;
+    }
+    CAPTURE(m);
+    CHECK((same || MODX_EIGEN_PANELS));
   }
 }
 

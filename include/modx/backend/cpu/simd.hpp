@@ -1,6 +1,9 @@
 // Vectors of the widest kind that the target has, and the register tiles that fit it.
 #pragma once
 #include <cstddef>
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
+#include <immintrin.h>
+#endif
 
 namespace modx::kernels {
 
@@ -45,6 +48,21 @@ template <class T>
 template <class T>
 [[gnu::always_inline]] inline void store(T* p, const vec<T>& v) {
   __builtin_memcpy(p, &v, sizeof v);
+}
+
+/// sum + x * v in one rounding where the target can: always, since a compiler that fuses only some tiles would make
+/// a row's bits depend on its neighbours (GCC does so when it tunes for Zen).
+template <class T>
+[[gnu::always_inline]] inline vec<T> multiply_add(T x, const vec<T>& v, const vec<T>& sum) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return _mm512_fmadd_ps(_mm512_set1_ps(x), v, sum);
+  if constexpr (sizeof(T) == 8) return _mm512_fmadd_pd(_mm512_set1_pd(x), v, sum);
+#elif defined(__AVX2__) && defined(__FMA__)
+  if constexpr (sizeof(T) == 4) return _mm256_fmadd_ps(_mm256_set1_ps(x), v, sum);
+  if constexpr (sizeof(T) == 8) return _mm256_fmadd_pd(_mm256_set1_pd(x), v, sum);
+#else
+  return x * v + sum;
+#endif
 }
 
 }  // namespace modx::kernels

@@ -68,7 +68,7 @@ template <class T, std::size_t R, std::size_t V, layout how>
         if constexpr (how == layout::along) x = a[static_cast<std::ptrdiff_t>(r) * f.stride];
         if constexpr (how == layout::across) x = a[r];
         if constexpr (how == layout::scattered) x = row[r][l];
-        unrolled(vectors, [&](auto v) __attribute__((always_inline)) { acc[r][v] += x * column[v]; });
+        unrolled(vectors, [&](auto v) __attribute__((always_inline)) { acc[r][v] = multiply_add(x, column[v], acc[r][v]); });
       });
       a += how == layout::across ? f.stride : 1;
       b += f.ldb;
