@@ -13,7 +13,9 @@ struct oracle {
     std::size_t experts_;
 
    public:
-    bound(builder<B>&, const oracle&, shape io) : experts_(io.out) {}
+    bound(builder<B>&, const oracle&, shape io) : experts_(io.out) {
+      expect_positive("router::oracle", "experts", static_cast<long long>(experts_));
+    }
     dense_routing<B> route(var<B> x) const {
       auto& t = x.on();
       const auto d = domains("router::oracle", x);

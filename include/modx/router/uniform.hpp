@@ -12,7 +12,9 @@ struct uniform {
     std::size_t experts_;
 
    public:
-    bound(builder<B>&, const uniform&, shape io) : experts_(io.out) {}
+    bound(builder<B>&, const uniform&, shape io) : experts_(io.out) {
+      expect_positive("router::uniform", "experts", static_cast<long long>(experts_));
+    }
     dense_routing<B> route(var<B> x) const {
       using T = typename B::scalar;
       auto& t = x.on();
