@@ -1,10 +1,9 @@
-#include "modx/analysis/classification.hpp"
+#include <modx/analysis/classification.hpp>
 
 #include <array>
 #include <cmath>
 
 #include "catch.hpp"
-#include "modx/analysis/json.hpp"
 
 using namespace modx::analysis;
 
@@ -87,19 +86,4 @@ TEST_CASE("analysis/classification: wrong classes are errors and change nothing"
   CHECK_THROWS_AS(confusion(0), modx::error);
   CHECK_THROWS_AS(confusion(std::int64_t{1} << 40), modx::error);
   CHECK(m == confusion(3));
-}
-
-TEST_CASE("analysis/json: the metrics of a split over seeds") {
-  confusion other = example();
-  other.add(1, 1, 16);
-  const nlohmann::ordered_json j = metrics_over_seeds({example(), other});
-  CHECK(near(j.at("acc").at("mean").get<double>(), (9.0 / 16 + 25.0 / 32) / 2));
-  CHECK(near(j.at("acc").at("sd").get<double>(), (25.0 / 32 - 9.0 / 16) / std::sqrt(2.0)));
-  CHECK(j.at("acc").at("values").size() == 2);
-  CHECK(j.at("per_class_f1").size() == 3);
-  CHECK(near(j.at("per_class_f1")[0].at("values")[0].get<double>(), 0.8));
-  CHECK(j.at("confusion")[1][1] == 3 + 19);
-  CHECK(j.begin().key() == "acc");
-  CHECK_THROWS_AS(metrics_over_seeds({}), modx::error);
-  CHECK_THROWS_AS(metrics_over_seeds({confusion(2), confusion(3)}), modx::error);
 }

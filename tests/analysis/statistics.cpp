@@ -1,4 +1,4 @@
-#include "modx/analysis/statistics.hpp"
+#include <modx/analysis/statistics.hpp>
 
 #include <cmath>
 #include <limits>

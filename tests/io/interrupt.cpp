@@ -1,4 +1,4 @@
-#include "modx/io/interrupt.hpp"
+#include <modx/io/interrupt.hpp>
 
 #include <sys/wait.h>
 

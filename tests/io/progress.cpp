@@ -1,4 +1,4 @@
-#include "modx/io/progress.hpp"
+#include <modx/io/progress.hpp>
 
 #include <cstdlib>
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "modx/error.hpp"
+#include <modx/error.hpp>
 
 namespace modx::analysis {
 

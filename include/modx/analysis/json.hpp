@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "modx/analysis/classification.hpp"
-#include "modx/analysis/statistics.hpp"
+#include <modx/analysis/classification.hpp>
+#include <modx/analysis/statistics.hpp>
 
 namespace modx::analysis {
 

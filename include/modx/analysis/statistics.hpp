@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "modx/error.hpp"
+#include <modx/error.hpp>
 
 namespace modx::analysis {
 

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <string>
 
-#include "modx/error.hpp"
+#include <modx/error.hpp>
 
 namespace modx::io {
 
