@@ -53,7 +53,7 @@ def options():
 
 def missing(o, items):
     """What the build folder or the data folder lacks for this work."""
-    needed = [os.path.join("benchmarks", program) for program in sorted({i.program for i in items})]
+    needed = [os.path.join("benchmarks", program) for program in ("kernels", "train_step") if items]
     if o.work in ("mnist", "all"):
         needed.append(os.path.join("examples", "red_mnist"))
         if not os.path.isdir(o.data_dir):
@@ -126,7 +126,8 @@ def main():
         return 2
     programs = modx.programs(o.build_dir, report=say)
     result = {"format": 1, "machine": machine.describe(SOURCE), "rounds": o.rounds, "seconds": o.seconds, "peak": {}, "rows": [], "mnist": [],
-              "versions": {"python": platform.python_version(), "torch": peers.torch_version(interpreter)}}
+              "versions": {"python": platform.python_version(), "torch": peers.torch_version(interpreter),
+                           "system_blas": peers.system_library()}}
     if items:
         result["rows"], result["peak"] = measure(o, interpreter, items, programs)
     if o.work in ("mnist", "all"):

@@ -23,9 +23,8 @@ class item:
     unit: str
     step: float
     flops: float  # per sample, token, or 1 where the unit is FLOP/s itself
-    program: str
-    benchmark: str  # without /threads:N
-    floor: tuple = ()  # plain-Eigen benchmarks in `kernels` for the same work, the first that exists is used
+    benchmarks: tuple  # modx's, without the number of threads; the first that exists is measured
+    floor: tuple = ()  # plain-Eigen benchmarks of the same work, likewise
     variants: tuple = ()  # ways of writing the peer's code that are tried beside the plain one
 
     @property
@@ -34,12 +33,13 @@ class item:
 
 
 def gemm(m, k, n, experts=1):
-    shape = f"{m}x{k}x{n}"
-    many = experts > 1
-    name = f"experts/{experts}x{shape}" if many else f"gemm/{shape}"
-    floor = (f"eigen_gemm/{experts}x{shape}", f"eigen_experts/{experts}x{shape}") if many else (f"eigen_gemm/{shape}",)
-    title = f"{experts} experts {shape}" if many else f"GEMM {shape}"
-    return item(name, title, "gemm", "FLOP/s", 2.0 * experts * m * k * n, 1.0, "kernels", name, floor)
+    shape, flops = f"{m}x{k}x{n}", 2.0 * experts * m * k * n
+    if experts == 1:
+        return item(f"gemm/{shape}", f"GEMM {shape}", "gemm", "FLOP/s", flops, 1.0, (f"gemm/{shape}", f"multiply/{shape}"),
+                    (f"eigen_gemm/{shape}", f"eigen/{shape}"))
+    many, grouped = f"{experts}x{shape}", f"{experts}x({shape})"
+    return item(f"experts/{many}", f"{experts} experts {shape}", "gemm", "FLOP/s", flops, 1.0, (f"experts/{many}", f"multiply/{grouped}"),
+                (f"eigen_gemm/{many}", f"eigen_experts/{many}", f"eigen/{grouped}"))
 
 
 _mlp = "MLP 784-256-256-10 train step, batch 128"
@@ -48,13 +48,13 @@ _moe = "MoE layer T=1024 d=256 f=1024 e=8 k=2"
 _images = ("channels_last",)
 
 ITEMS = {i.name: i for i in (
-    item("mlp_sgd", f"{_mlp}, SGD", "mlp", "samples/s", BATCH, MLP_STEP, "train_step", "mlp_sgd", ("eigen_mlp_sgd",)),
-    item("mlp_adamw", f"{_mlp}, AdamW", "mlp", "samples/s", BATCH, MLP_STEP, "train_step", "mlp_adamw", (), ("foreach",)),
-    item("cnn_sgd", f"{_cnn}, train step, SGD", "cnn", "samples/s", BATCH, CNN_STEP, "train_step", "cnn_sgd", (), _images),
-    item("cnn_adamw", f"{_cnn}, train step, AdamW", "cnn", "samples/s", BATCH, CNN_STEP, "train_step", "cnn_adamw", (), _images),
-    item("cnn_forward", f"{_cnn}, forward", "cnn", "samples/s", BATCH, CNN_FORWARD, "train_step", "cnn_forward", (), _images),
-    item("moe_forward", f"{_moe}, forward", "moe", "tokens/s", MOE["tokens"], MOE_FORWARD, "train_step", "moe_forward"),
+    item("mlp_sgd", f"{_mlp}, SGD", "mlp", "samples/s", BATCH, MLP_STEP, ("mlp_sgd",), ("eigen_mlp_sgd",)),
+    item("mlp_adamw", f"{_mlp}, AdamW", "mlp", "samples/s", BATCH, MLP_STEP, ("mlp_adamw",), (), ("foreach",)),
+    item("cnn_sgd", f"{_cnn}, train step, SGD", "cnn", "samples/s", BATCH, CNN_STEP, ("cnn_sgd",), (), _images),
+    item("cnn_adamw", f"{_cnn}, train step, AdamW", "cnn", "samples/s", BATCH, CNN_STEP, ("cnn_adamw",), (), _images),
+    item("cnn_forward", f"{_cnn}, forward", "cnn", "samples/s", BATCH, CNN_FORWARD, ("cnn_forward",), (), _images),
+    item("moe_forward", f"{_moe}, forward", "moe", "tokens/s", MOE["tokens"], MOE_FORWARD, ("moe_forward",)),
     item("moe_forward_backward", f"{_moe}, forward + backward", "moe", "tokens/s", MOE["tokens"], 3 * MOE_FORWARD,
-         "train_step", "moe_forward_backward"),
+         ("moe_forward_backward",)),
     gemm(64, 1024, 1024), gemm(512, 1024, 1024), gemm(64, 256, 1024, experts=8))}
 GROUPS = ("mlp", "cnn", "moe", "gemm")

@@ -1,9 +1,11 @@
 """Runs modx's Google Benchmark programs and reads their rates per second of wall clock."""
 import json
 import os
+import re
 import subprocess
 
 TO_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+SPECIAL = r"[][().+*?^$|{}\\]"  # characters of an extended regular expression
 
 
 class programs:
@@ -13,12 +15,18 @@ class programs:
         self.folder, self.report, self.context, self.warned = os.path.join(build_dir, "benchmarks"), report, {}, {}
         self.names = {program: self._list(program) for program in ("kernels", "train_step")}
 
-    def has(self, program, benchmark, threads):
-        return self._name(program, benchmark, threads) is not None
+    def find(self, benchmarks, threads):
+        """(program, registered name) of the first of these benchmarks that exists, as B/threads:N or B/N plus suffixes such as /real_time."""
+        for program in self.names:
+            for wanted in (f"{b}/{prefix}{threads}" for b in benchmarks for prefix in ("threads:", "")):
+                for name in self.names[program]:
+                    if name == wanted or name.startswith(wanted + "/"):
+                        return program, name
+        return None
 
-    def rate(self, program, benchmark, threads, items_per_step, counter_name, seconds):
-        """Items per wall-clock second of a benchmark whose iteration is one step."""
-        entry = self._run(program, benchmark, threads, seconds)
+    def rate(self, where, items_per_step, counter_name, seconds):
+        """Items per wall-clock second of a benchmark whose iteration is one step; `where` is what find() returned."""
+        entry = self._run(where, seconds)
         if entry is None:
             return None
         wall = items_per_step / (entry["real_time"] * TO_SECONDS[entry["time_unit"]])
@@ -29,9 +37,12 @@ class programs:
         return wall if counter is None else min(wall, counter)
 
     def fma_peak(self, threads, seconds):
-        """FLOP/s of the FMA probe, by its own counter."""
-        entry = self._run("kernels", "fma_peak", threads, seconds)
-        return None if entry is None else entry["FLOPS"]
+        """FLOP/s of the FMA probe, by its own counter, or of the probe that a product's benchmark takes beside itself."""
+        entry = self._run(self.find(("fma_peak",), threads), seconds)
+        if entry is not None:
+            return entry["FLOPS"]
+        entry = self._run(self.find(("multiply/64x1024x1024",), threads), 0.01)
+        return None if entry is None else 1e9 * entry["peak"]
 
     def _path(self, program):
         return os.path.join(self.folder, program)
@@ -42,16 +53,12 @@ class programs:
         result = subprocess.run([self._path(program), "--benchmark_list_tests=true"], capture_output=True, text=True, check=True)
         return result.stdout.split()
 
-    def _name(self, program, benchmark, threads):
-        """The registered name; the library may have added suffixes such as /real_time."""
-        wanted = f"{benchmark}/threads:{threads}"
-        return next((name for name in self.names[program] if name == wanted or name.startswith(wanted + "/")), None)
-
-    def _run(self, program, benchmark, threads, seconds):
-        name = self._name(program, benchmark, threads)
-        if name is None:
+    def _run(self, where, seconds):
+        if where is None:
             return None
-        command = [self._path(program), f"--benchmark_filter=^{name}$", "--benchmark_format=json", f"--benchmark_min_time={seconds}"]
+        program, name = where
+        pattern = re.sub(SPECIAL, r"\\\g<0>", name)
+        command = [self._path(program), f"--benchmark_filter=^{pattern}$", "--benchmark_format=json", f"--benchmark_min_time={seconds}"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             raise RuntimeError(f"{program} {name} ended with {result.returncode}: {result.stderr.strip()[-400:]}")

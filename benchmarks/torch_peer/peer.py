@@ -54,6 +54,12 @@ def libraries():
     return found
 
 
+def system_library():
+    """The name of what libblas.so.3 is without any setting, e.g. openblas-pthread; blas is the slow reference."""
+    found = glob.glob("/usr/lib/*/libblas.so.3")
+    return os.path.basename(os.path.dirname(os.path.realpath(found[0]))) if found else "unknown"
+
+
 def python():
     """An interpreter that has PyTorch, or None."""
     for candidate in dict.fromkeys((sys.executable, "/usr/bin/python3", "python3")):

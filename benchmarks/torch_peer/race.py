@@ -36,14 +36,14 @@ def run(item, probe, programs, default, tuned, env, rounds, seconds):
 
     Noisy rounds are repeated, at most `rounds` times; they count only when too few quiet ones were had.
     """
-    floor = next((f for f in item.floor if programs.has("kernels", f, probe.threads)), None)
+    ours, floor = programs.find(item.benchmarks, probe.threads), programs.find(item.floor, probe.threads)
     seen = []
     while len(seen) < 2 * rounds and sum(quiet(r, probe) for r in seen) < rounds:
         time.sleep(0.05)  # the peer's idle threads stop spinning
         seen.append({"foreign": machine.busy_cores(0.1), "peak": probe(),
-                     "ours": programs.rate(item.program, item.benchmark, probe.threads, item.step, item.counter, seconds),
+                     "ours": programs.rate(ours, item.step, item.counter, seconds),
                      "tuned": tuned.measure(item.name, seconds, env.variant),
-                     "floor": programs.rate("kernels", floor, probe.threads, item.step, item.counter, seconds) if floor else None,
+                     "floor": programs.rate(floor, item.step, item.counter, seconds),
                      "default": default.measure(item.name, seconds / 2)})
     kept = [r for r in seen if quiet(r, probe)]
     noisy = len(seen) - len(kept)

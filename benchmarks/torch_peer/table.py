@@ -61,7 +61,8 @@ def facts(result):
     yield f"modx {machine['modx'] or 'outside git'}; PyTorch {versions['torch']}; Python {versions['python']}; load before {machine['load_before']}"
     for threads, peak in result["peak"].items():
         yield f"FMA peak, {threads} thread(s): best {peak['best'] / 1e9:.1f} GFLOP/s, median {peak['median'] / 1e9:.1f}"
-    yield "default: only the number of threads is set; tuned: the fastest environment per item found by probing:"
+    yield (f"default: only the number of threads is set, libblas={versions['system_blas']}; "
+           "tuned: the fastest environment per item found by probing:")
     for row in result["rows"] + result["mnist"]:
         yield f"{row['item']}, {row['threads']} thread(s): {row['environment']}"
 
