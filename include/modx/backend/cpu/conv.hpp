@@ -139,10 +139,14 @@ void conv2d_forward(thread_pool& pool, const conv_shape& s, const T* x, const T*
           to.bias = bias ? bias + p * width : nullptr;
           to.act = relu ? activation::relu : activation::none;
           image_tiles(in, count, f, to);
-          for (std::size_t j = 0; s.pool > 1 && j < e.w_out; ++j) {
-            unsigned char* where = argmax ? argmax + (out - y) + j * s.cout : nullptr;
-            pool_window(rows + j * s.pool * width, used * width, width, s.pool, cols, out + j * s.cout, where);
-          }
+          if (s.pool == 1) continue;
+          with_pool(s.pool, [&](auto fixed) {
+            for (std::size_t j = 0; j < e.w_out; ++j) {
+              unsigned char* where = argmax ? argmax + (out - y) + j * s.cout : nullptr;
+              pool_window<fixed()>(rows + j * s.pool * width, used * width, width, s.pool, cols, out + j * s.cout,
+                                   where);
+            }
+          });
         }
       }
     }
@@ -192,14 +196,16 @@ void conv2d_backward(thread_pool& pool, const conv_shape& s, const T* x, const T
       for (std::size_t p = 0; p < plan.out_panels; ++p) {  // the gradient of the convolution, in panels of channels
         const std::size_t cols = std::min(width, s.cout - p * width);
         vec<T> total[2] = {};
-        for (std::size_t i = 0; i < e.h_out; ++i) {
-          T* g = grad + p * plane + (plan.border + i * s.pool) * line + plan.border * width;
-          for (std::size_t j = 0; j < e.w_out; ++j, g += s.pool * width) {
-            const std::size_t at = ((n * e.h_out + i) * e.w_out + j) * s.cout + p * width;
-            unpool_window(dy + at, relu ? y + at : nullptr, argmax ? argmax + at : nullptr, cols, s.pool, g, line,
-                          total);
+        with_pool(s.pool, [&](auto fixed) {
+          for (std::size_t i = 0; i < e.h_out; ++i) {
+            T* g = grad + p * plane + (plan.border + i * s.pool) * line + plan.border * width;
+            for (std::size_t j = 0; j < e.w_out; ++j, g += s.pool * width) {
+              const std::size_t at = ((n * e.h_out + i) * e.w_out + j) * s.cout + p * width;
+              unpool_window<fixed()>(dy + at, relu ? y + at : nullptr, argmax ? argmax + at : nullptr, cols, s.pool, g,
+                                     line, total);
+            }
           }
-        }
+        });
         T sums[width];
         store(sums, total[0]);
         store(sums + lanes<T>, total[1]);

@@ -13,10 +13,12 @@ namespace modx::kernels {
 namespace detail {
 
 /// One output pixel: for each channel the largest of the window at x and, if argmax is set, its place in row-major
-/// order; the first of equals wins, and NaN wins over everything.
-template <class T>
-void pool_window(const T* x, std::size_t row_stride, std::size_t pixel_stride, std::size_t pool, std::size_t channels,
-                 T* y, unsigned char* argmax) {
+/// order; the first of equals wins, and NaN wins over everything.  fixed: the pool where it is known, else 0.
+template <std::size_t fixed, class T>
+[[gnu::always_inline]] inline void pool_window(const T* x, std::size_t row_stride, std::size_t pixel_stride,
+                                               std::size_t any_pool, std::size_t channels, T* y,
+                                               unsigned char* argmax) {
+  const std::size_t pool = fixed ? fixed : any_pool;
   using places = decltype(vec<T>{} < vec<T>{});
   using bytes [[gnu::vector_size(lanes<T>)]] = unsigned char;
   using lane = std::remove_reference_t<decltype(places{}[0])>;
@@ -56,10 +58,12 @@ void pool_window(const T* x, std::size_t row_stride, std::size_t pixel_stride, s
 
 /// g = dy where the unit is alive (y > 0, or no y), sent to the winner of each window; the other places get 0.
 /// For one output pixel and up to tile_cols<T> channels; window rows of g are row_stride, pixels tile_cols<T> apart.
-/// Adds g to total.
-template <class T>
-void unpool_window(const T* dy, const T* y, const unsigned char* argmax, std::size_t channels, std::size_t pool, T* g,
-                   std::size_t row_stride, vec<T> (&total)[2]) {
+/// Adds g to total.  fixed: the pool where it is known, else 0.
+template <std::size_t fixed, class T>
+[[gnu::always_inline]] inline void unpool_window(const T* dy, const T* y, const unsigned char* argmax,
+                                                 std::size_t channels, std::size_t any_pool, T* g,
+                                                 std::size_t row_stride, vec<T> (&total)[2]) {
+  const std::size_t pool = fixed ? fixed : any_pool;
   using places = decltype(vec<T>{} < vec<T>{});
   using bytes [[gnu::vector_size(lanes<T>)]] = unsigned char;
   using lane = std::remove_reference_t<decltype(places{}[0])>;
@@ -91,20 +95,29 @@ void unpool_window(const T* dy, const T* y, const unsigned char* argmax, std::si
   }
 }
 
+/// Calls f with the pool as a constant where it is common: integral_constant 1, 2, or 0 for any other.
+template <class F>
+void with_pool(std::size_t pool, F f) {
+  if (pool == 1) return f(std::integral_constant<std::size_t, 1>{});
+  if (pool == 2) return f(std::integral_constant<std::size_t, 2>{});
+  f(std::integral_constant<std::size_t, 0>{});
+}
+
 }  // namespace detail
 
 /// y = the largest of each pool x pool window of x (n x h x w x cin); argmax (may be null): its place, row-major.
 template <class T>
 void max_pool_forward(thread_pool& pool, const conv_shape& s, const T* x, T* y, unsigned char* argmax) {
   const auto e = detail::extents("max_pool", {s.n, s.h, s.w, s.cin, s.cin, 1, 0, s.pool});
-  pool.run(s.n, [&](std::size_t n) {
-    for (std::size_t i = 0; i < e.h_out; ++i) {
+  pool.run(s.n * e.h_out, [&](std::size_t row) {
+    const std::size_t n = row / e.h_out, i = row % e.h_out;
+    detail::with_pool(s.pool, [&](auto fixed) {
       for (std::size_t j = 0; j < e.w_out; ++j) {
-        const std::size_t to = ((n * e.h_out + i) * e.w_out + j) * s.cin;
-        detail::pool_window(x + ((n * s.h + i * s.pool) * s.w + j * s.pool) * s.cin, s.w * s.cin, s.cin, s.pool, s.cin,
-                            y + to, argmax ? argmax + to : nullptr);
+        const std::size_t to = (row * e.w_out + j) * s.cin;
+        detail::pool_window<fixed()>(x + ((n * s.h + i * s.pool) * s.w + j * s.pool) * s.cin, s.w * s.cin, s.cin,
+                                     s.pool, s.cin, y + to, argmax ? argmax + to : nullptr);
       }
-    }
+    });
   });
 }
 

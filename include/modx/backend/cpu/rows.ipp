@@ -37,11 +37,11 @@ void basic_cpu<T>::rows(row_function f, std::size_t n, std::size_t d, const T* x
         for (std::size_t j = 0; j < d; ++j) yt[j] *= scale;
         continue;
       }
-      const T lse = shift + std::log(kernels::lane_sum<T>(d, [=](std::size_t j) { return fast_exp(xt[j] - shift); }));
+      const T log_sum = std::log(kernels::lane_sum<T>(d, [=](std::size_t j) { return fast_exp(xt[j] - shift); }));
       if (f == row_function::log_sum_exp) {
-        y[t] = lse;
+        y[t] = shift + log_sum;
       } else {
-        for (std::size_t j = 0; j < d; ++j) y[t * d + j] = xt[j] - lse;
+        for (std::size_t j = 0; j < d; ++j) y[t * d + j] = (xt[j] - shift) - log_sum;
       }
     }
   });
@@ -165,7 +165,7 @@ void basic_cpu<T>::cross_entropy(std::size_t n, std::size_t c, const T* x, const
     } else {
       s = kernels::lane_sum<T>(c, [=](std::size_t j) { return fast_exp(row[j] - shift); });
     }
-    total += double(std::log(s) + shift - row[label[t]]);
+    total += double(std::log(s) + (shift - row[label[t]]));  // log s is not lost beside a large shift
   }
   *loss = T(total / double(n));
 }

@@ -50,6 +50,16 @@ template <class T>
   __builtin_memcpy(p, &v, sizeof v);
 }
 
+/// Keeps v in a register: GCC would rather load it again for each use, and loads are what runs out.
+template <class T>
+[[gnu::always_inline]] inline void keep(vec<T>& v) {
+#if defined(__AVX__)
+  asm("" : "+v"(v));
+#else
+  static_cast<void>(v);
+#endif
+}
+
 /// sum + x * v in one rounding where the target can: always, since a compiler that fuses only some tiles would make
 /// a row's bits depend on its neighbours (GCC does so when it tunes for Zen).
 template <class T>

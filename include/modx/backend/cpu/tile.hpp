@@ -62,7 +62,10 @@ template <class T, std::size_t R, std::size_t V, layout how>
     }
     for (std::size_t l = 0; l < f.k; ++l) {
       vec<T> column[V];
-      unrolled(vectors, [&](auto v) __attribute__((always_inline)) { column[v] = load(b + v * lanes<T>); });
+      unrolled(vectors, [&](auto v) __attribute__((always_inline)) {
+        column[v] = load(b + v * lanes<T>);
+        keep<T>(column[v]);
+      });
       unrolled(rows, [&](auto r) __attribute__((always_inline)) {
         T x;
         if constexpr (how == layout::along) x = a[static_cast<std::ptrdiff_t>(r) * f.stride];
