@@ -10,6 +10,7 @@ struct oracle {
 
   template <Backend B>
   var<B> combine(const outputs<B>& y, domain_ids d) const {
+    expect_equal("combiner::oracle", "domain ids", y.tokens(), d.count);
     return ops::pick_expert(y, d.id);
   }
 };

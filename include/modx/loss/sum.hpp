@@ -18,6 +18,7 @@ struct sum : term {
   bool operator==(const sum&) const = default;
 
   template <Backend B, class Target>
+    requires Loss<A, B, Target> && Loss<C, B, Target>
   var<B> operator()(var<B> y, const Target& t) const {
     return first(y, t) + second(y, t);
   }
