@@ -57,7 +57,13 @@ void block_tiles(const product<T>& p, std::size_t i0, std::size_t i1, std::size_
     for (std::size_t j0 = p0 * width; j0 < std::min(p.n, p1 * width); j0 += tile_cols<T>) {
       const std::size_t cols = std::min(tile_cols<T>, p.n - j0);
       const T* b = p.packed_b + (j0 / width * p.k + k0) * width + j0 % width;
+      // a panel that lives in the first cache is asked for while the one before it is used (a longer one streams)
+      const std::size_t ahead = j0 + width < p.n && k * width * sizeof(T) <= 24576 ? k * width : 0;
       each_tile(i1 - i0, [&](std::size_t first, std::size_t rows) {
+        const std::size_t share = ahead / (i1 - i0);
+        for (std::size_t q = first * share; q < (first + rows) * share; q += 64 / sizeof(T)) {
+          __builtin_prefetch(b + p.k * width + q);
+        }
         const std::size_t i = i0 + first;
         const T* a = p.a.data + static_cast<std::ptrdiff_t>(i) * p.a.row_stride +
                      static_cast<std::ptrdiff_t>(k0) * p.a.col_stride;
