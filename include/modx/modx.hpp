@@ -7,9 +7,11 @@
 #include <modx/combiner/softmax.hpp>
 #include <modx/combiner/uniform.hpp>
 #include <modx/coupling/none.hpp>
+#include <modx/early_stopping.hpp>
 #include <modx/expert/linear.hpp>
 #include <modx/expert/low_rank.hpp>
 #include <modx/expert/mlp.hpp>
+#include <modx/fit.hpp>
 #include <modx/loss/cross_entropy.hpp>
 #include <modx/loss/load_balance.hpp>
 #include <modx/loss/mse.hpp>
@@ -27,6 +29,7 @@
 #include <modx/ops.hpp>
 #include <modx/optimizer/adamw.hpp>
 #include <modx/optimizer/sgd.hpp>
+#include <modx/recompose.hpp>
 #include <modx/router/mlp_softmax.hpp>
 #include <modx/router/oracle.hpp>
 #include <modx/router/softmax.hpp>

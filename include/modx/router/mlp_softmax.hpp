@@ -8,6 +8,7 @@ struct mlp_softmax {
   std::size_t hidden = 64;
   activation act = activation::relu;
   bool operator==(const mlp_softmax&) const = default;
+  static constexpr const char* expert_columns[] = {"down.weight", "down.bias"};  // one column an expert
 
   template <Backend B>
   class bound {

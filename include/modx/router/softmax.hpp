@@ -7,6 +7,7 @@ namespace modx::router {
 struct softmax {
   double temperature = 1;
   bool operator==(const softmax&) const = default;
+  static constexpr const char* expert_columns[] = {"weight", "bias"};  // one column an expert
 
   template <Backend B>
   class bound {

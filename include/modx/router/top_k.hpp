@@ -9,6 +9,7 @@ struct top_k {
   std::size_t k = 2;
   bool renormalize = true;
   bool operator==(const top_k&) const = default;
+  static constexpr const char* expert_columns[] = {"weight", "bias"};  // one column an expert
 
   template <Backend B>
   class bound {

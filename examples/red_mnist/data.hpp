@@ -1,0 +1,89 @@
+// MNIST as five label-pair domains, and its splits (red.md of the authors' code: domain = label / 2).
+#pragma once
+#include <modx/dataset.hpp>
+#include <modx/io/image_set.hpp>
+#include <nlohmann/json.hpp>
+
+#include "options.hpp"
+
+namespace red_mnist {
+
+inline constexpr std::size_t classes = 10, domain_count = 5;
+
+/// Rows of the images data set: training images first, then test images.
+struct splits {
+  std::vector<std::int32_t> train, val, test, base;
+};
+
+/// All images as x = (pixel / 255 - 0.1307) / 0.3081, with label and domain.
+inline modx::dataset<modx::cpu> load_images(modx::cpu& backend, const std::string& folder, std::size_t& train_count) {
+  const auto train = modx::io::load_image_set(folder, modx::io::split::train);
+  const auto test = modx::io::load_image_set(folder, modx::io::split::test);
+  if (train.height != test.height || train.width != test.width)
+    throw modx::error(folder, "training and test images of one size",
+                      std::to_string(train.height) + " x " + std::to_string(train.width) + " and " +
+                          std::to_string(test.height) + " x " + std::to_string(test.width));
+  train_count = train.count;
+  const std::size_t n = train.count + test.count, d = train.height * train.width;
+  modx::dataset<modx::cpu> data{modx::device_matrix<modx::cpu>(backend, n, {train.height, train.width, 1}), {}, {}};
+  float value[256];
+  for (int p = 0; p < 256; ++p) value[p] = (float(p) / 255.f - 0.1307f) / 0.3081f;
+  std::vector<float> row(d);
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto& set = i < train.count ? train : test;
+    const std::size_t at = i < train.count ? i : i - train.count;
+    for (std::size_t j = 0; j < d; ++j) row[j] = value[set.pixels[at * d + j]];
+    backend.upload(data.x.data() + i * d, row.data(), d * sizeof(float));
+    data.label.push_back(set.labels[at]);
+    data.domain.push_back(set.labels[at] / 2);
+  }
+  return data;
+}
+
+/// Validation takes int(n ratio) of each domain, the base set max(1, int(n ratio)) of each label of the rest.
+inline splits make_splits(const modx::dataset<modx::cpu>& data, std::size_t train_count, const options& o,
+                          std::uint64_t seed) {
+  splits s;
+  for (std::size_t i = train_count; i < data.size(); ++i) s.test.push_back(std::int32_t(i));
+  for (std::size_t d = 0; d < domain_count; ++d) {
+    std::vector<std::int32_t> own;
+    for (std::size_t i = 0; i < train_count; ++i)
+      if (data.domain[i] == std::int32_t(d)) own.push_back(std::int32_t(i));
+    modx::shuffle(own, modx::random_stream(seed, "split/validation", d));
+    const auto n = std::ptrdiff_t(double(own.size()) * o.val_ratio);
+    s.val.insert(s.val.end(), own.begin(), own.begin() + n);
+    s.train.insert(s.train.end(), own.begin() + n, own.end());
+  }
+  for (std::size_t c = 0; c < classes; ++c) {
+    std::vector<std::int32_t> own;
+    for (const auto i : s.train)
+      if (data.label[std::size_t(i)] == std::int32_t(c)) own.push_back(i);
+    if (own.empty()) continue;
+    modx::shuffle(own, modx::random_stream(seed, "split/base", c));
+    const auto n = std::max<std::ptrdiff_t>(1, std::ptrdiff_t(double(own.size()) * o.base_ratio));
+    s.base.insert(s.base.end(), own.begin(), own.begin() + n);
+  }
+  for (auto* rows : {&s.train, &s.val, &s.base}) std::sort(rows->begin(), rows->end());
+  return s;
+}
+
+inline nlohmann::ordered_json splits_meta(const options& o, std::size_t train_count, std::size_t test_count) {
+  return {{"seed", o.seed}, {"seeds", o.seeds}, {"val_ratio", o.val_ratio}, {"base_ratio", o.base_ratio},
+          {"num_domains", domain_count}, {"domain_mode", "label_pair_01_23_45_67_89"},
+          {"train_images", train_count}, {"test_images", test_count}};
+}
+inline nlohmann::ordered_json to_json(const splits& s) {
+  return {{"train", s.train}, {"val", s.val}, {"test", s.test}, {"base", s.base}};
+}
+
+
+/// Those of `rows` whose domain is d.
+inline std::vector<std::int32_t> of_domain(const std::vector<std::int32_t>& rows,
+                                           const std::vector<std::int32_t>& domain, std::size_t d) {
+  std::vector<std::int32_t> own;
+  for (const auto i : rows)
+    if (domain[std::size_t(i)] == std::int32_t(d)) own.push_back(i);
+  return own;
+}
+
+}  // namespace red_mnist

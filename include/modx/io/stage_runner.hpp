@@ -1,0 +1,135 @@
+// Runs the stages of a training plan: progress, log, checkpoints inside a stage, one file per finished stage, resume.
+#pragma once
+#include <modx/fit.hpp>
+#include <modx/io/checkpoint.hpp>
+#include <modx/io/interrupt.hpp>
+#include <modx/io/model_file.hpp>
+#include <modx/io/progress.hpp>
+
+namespace modx::io {
+
+/// Thrown after a checkpoint when Ctrl-C or SIGTERM has been asked for.
+class interrupted : public error {
+ public:
+  explicit interrupted(const std::string& where) : error("interrupted in " + where) {}
+};
+
+/// Stages of one run in one folder.  The checkpoint is `training-*.safetensors`, a finished stage `<stage>.safetensors`.
+class stage_runner {
+  std::filesystem::path folder_;
+  checkpoint_store store_;
+  progress* bar_;
+  std::function<void(const nlohmann::ordered_json&)> log_;
+  double interval_;
+  bool resume_;
+  std::string label_;
+  std::uint64_t step_ = 0;
+  std::optional<checkpoint_store::checkpoint> pending_;
+  nlohmann::ordered_json seconds_ = nlohmann::ordered_json::object();
+
+ public:
+  /// `interval`: least seconds between checkpoints inside a stage.  `label` goes before the stage's name on screen.
+  stage_runner(const std::filesystem::path& folder, bool resume, double interval, progress& bar,
+               std::function<void(const nlohmann::ordered_json&)> log, std::string label)
+      : folder_(folder), store_(folder, "training", 2), bar_(&bar), log_(std::move(log)), interval_(interval),
+        resume_(resume), label_(std::move(label)) {
+    if (!resume) return;
+    pending_ = store_.load_newest();
+    if (!pending_) return;
+    step_ = pending_->step;
+    for (const auto& message : pending_->messages) bar_->note(message);
+  }
+
+  /// Seconds of training by stage, this session's and earlier ones' together.
+  const nlohmann::ordered_json& seconds() const { return seconds_; }
+
+  /// Trains the parameters that match `patterns`, then puts the best epoch's values back and writes them down.
+  template <class M, class O, class L, Backend B, class F>
+  void run(const std::string& stage, M& model, std::initializer_list<std::string> patterns, const O& optimizer,
+           const L& loss, const dataset<B>& data, const std::vector<std::int32_t>& rows,
+           const std::vector<std::int32_t>& validation, std::span<const std::int32_t> target, F forward,
+           fit_options options) {
+    model.train_only(patterns);
+    options.name = stage;
+    const auto file = folder_ / (stage + ".safetensors");
+    if (resume_ && std::filesystem::exists(file)) return load_finished(stage, model, file);
+
+    fitter fit(model, optimizer, loss, data, rows, validation, target, std::move(forward), options);
+    double spent = 0;
+    if (pending_ && pending_->meta.value("stage", "") == stage) {
+      spent = restore(fit);
+      bar_->note(label_ + stage + ": going on after epoch " + std::to_string(fit.epoch()));
+    }
+    pending_.reset();
+    bar_->begin(label_ + stage, std::int64_t(options.max_epochs), options.patience != 0, std::int64_t(fit.epoch()) + 1);
+    auto saved = std::chrono::steady_clock::now();
+    while (!fit.done()) {
+      const auto e = fit.run_epoch();
+      spent += e.seconds;
+      bar_->epoch(std::int64_t(e.epoch), std::int64_t(rows.size()), e.loss, e.accuracy);
+      nlohmann::ordered_json record{{"stage", stage}, {"epoch", e.epoch}, {"loss", e.loss}, {"acc", e.accuracy}};
+      if (!validation.empty()) record["val_loss"] = e.validation_loss, record["val_acc"] = e.validation_accuracy;
+      record["lr"] = optimizer.lr;
+      record["seconds"] = e.seconds;
+      record["best"] = e.best;
+      log_(record);
+      const auto now = std::chrono::steady_clock::now();
+      const bool stop = interrupt::requested();
+      if (stop || std::chrono::duration<double>(now - saved).count() >= interval_) {
+        checkpoint(stage, fit, spent);
+        saved = now;
+      }
+      if (stop) throw interrupted(label_ + stage);
+    }
+    bar_->end();
+    fit.restore_best();
+    seconds_[stage] = spent;
+    named_values<typename M::scalar> values;
+    for (auto* p : model.parameters())
+      if (p->trainable()) values.emplace_back(p->name(), p->host());
+    save_values(file, values,
+                {{"stage", stage}, {"best_epoch", std::to_string(fit.stopping().best_epoch())},
+                 {"epochs", std::to_string(fit.epoch())}, {"seconds", std::to_string(spent)}});
+    if (interrupt::requested()) throw interrupted(label_ + stage);
+  }
+
+ private:
+  template <class M>
+  void load_finished(const std::string& stage, M& model, const std::filesystem::path& file) {
+    const safetensors_file content(file);
+    std::size_t count = 0;
+    for (auto* p : model.parameters()) {
+      if (!p->trainable()) continue;
+      p->set(matrix_of<typename M::scalar>(content.at(p->name())));
+      ++count;
+    }
+    expect_equal(file.c_str(), "tensors", count, content.list().size());
+    const auto& meta = content.metadata();
+    const auto s = meta.find("seconds");
+    seconds_[stage] = s == meta.end() ? 0.0 : std::stod(s->second);
+    bar_->note(label_ + stage + ": done, read from " + file.filename().string());
+  }
+  template <class Fit>
+  void checkpoint(const std::string& stage, const Fit& fit, double spent) {
+    const auto s = fit.state();
+    nlohmann::json meta{{"stage", stage}, {"epoch", s.epoch}, {"best_epoch", s.best_epoch},
+                        {"best", std::bit_cast<std::uint64_t>(s.best)}, {"seconds", spent}};
+    for (const auto& [name, n] : s.updates) meta["updates"][name] = n;
+    store_.save(++step_, entries_of(s.tensors), meta);
+  }
+  /// Returns the seconds spent before.
+  template <class Fit>
+  double restore(Fit& fit) {
+    typename Fit::state_type s;
+    const auto& meta = pending_->meta;
+    s.epoch = meta.at("epoch"), s.best_epoch = meta.at("best_epoch");
+    s.best = std::bit_cast<double>(meta.at("best").get<std::uint64_t>());
+    for (const auto& [name, n] : meta.at("updates").items()) s.updates.emplace_back(name, n.get<std::uint64_t>());
+    for (const auto& t : pending_->file.list())
+      s.tensors.emplace_back(t.name, matrix_of<typename Fit::scalar>(t));
+    fit.restore(s);
+    return meta.at("seconds");
+  }
+};
+
+}  // namespace modx::io
