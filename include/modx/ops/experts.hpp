@@ -63,10 +63,13 @@ var<B> weighted_sum(var<B> w, const slot_outputs<B>& o) {
   y.backend().combine(p, y.cols(), w.data(), y.data(), 0, out);
   y.on().record(s, [=](const T* ds) {
     gradient_target<T> gw{nullptr, 0};
-    T* dy = nullptr;
+    gradient_target<T> gy{nullptr, 0};
     if (w.needs_gradient()) gw = w.accumulate();
-    if (y.needs_gradient()) dy = y.accumulate().data;  // each row is written once: y has no other reader
+    if (y.needs_gradient()) gy = y.accumulate();
+    const bool adds = gy.beta != 0;  // y has another reader: combine_gradient() overwrites, so its result is added
+    T* dy = adds ? y.on().template device<T>(y.size()) : gy.data;
     y.backend().combine_gradient(p, y.cols(), w.data(), y.data(), ds, gw.beta, gw.data, dy);
+    if (adds) y.backend().axpy(y.size(), 1, dy, gy.beta, gy.data);
   });
   return s;
 }

@@ -66,6 +66,16 @@ struct group_layout {
   std::size_t y_at(std::size_t g) const { return sorted() ? first(g) * m : g * m; }
 };
 
+/// All at once, or in order when two add to the same gradient (shared tokens; a a; tied weights).
+template <class B, class T = typename B::scalar>
+void run_products(B& b, std::span<const gemm_task<T>> tasks) {
+  bool shared = false;
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j) shared = shared || (tasks[i].m && tasks[j].m && tasks[i].c == tasks[j].c);
+  if (!shared) return b.gemm(tasks);
+  for (const auto& task : tasks) b.gemm(task);
+}
+
 /// y = activation(x W_g + b_g) for the rows of each group g, experts in parallel.
 template <class B>
 var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activation act) {
@@ -145,12 +155,9 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
       }
     }
     prepare.run();
-    if (groups.kind == grouping::shared && e > 1) {  // every group adds to the same dx: in order
-      b.gemm(std::span<const gemm_task<T>>(list, dx));
-      for (std::size_t i = dx; i < count; ++i) b.gemm(list[i]);
-    } else {
-      b.gemm(std::span<const gemm_task<T>>(list, count));
-    }
+    const std::size_t split = groups.kind == grouping::shared && e > 1 ? dx : 0;
+    run_products(b, std::span<const gemm_task<T>>(list, split));
+    run_products(b, std::span<const gemm_task<T>>(list + split, count - split));
   });
   return y;
 }

@@ -7,6 +7,7 @@ namespace modx::ops {
 namespace detail {
 template <class B>
 var<B> along_rows(row_function f, var<B> x) {
+  if (f != row_function::sum) expect_positive("softmax and log_sum_exp", "columns", static_cast<long long>(x.cols()));
   const bool keeps_width = f == row_function::softmax || f == row_function::log_softmax;
   typename B::scalar* out = nullptr;
   auto y = x.on().result(x.rows(), keeps_width ? x.columns() : extent(1), x.needs_gradient(), out);
@@ -116,7 +117,7 @@ var<B> mean(var<B> x) {
 /// Columns [from, from + m).
 template <class B>
 var<B> columns(var<B> x, std::size_t from, std::size_t m) {
-  if (from + m > x.cols())
+  if (from > x.cols() || m > x.cols() - from)
     throw error("columns", "a range within " + std::to_string(x.cols()) + " columns",
                 std::to_string(from) + " + " + std::to_string(m));
   typename B::scalar* out = nullptr;
@@ -133,7 +134,7 @@ var<B> columns(var<B> x, std::size_t from, std::size_t m) {
 /// Rows [from, from + n), as a view.
 template <class B>
 var<B> rows(var<B> x, std::size_t from, std::size_t n) {
-  if (from + n > x.rows())
+  if (from > x.rows() || n > x.rows() - from)
     throw error("rows", "a range within " + std::to_string(x.rows()) + " rows",
                 std::to_string(from) + " + " + std::to_string(n));
   auto y = x.on().tensor(x.data() + from * x.cols(), n, x.columns(), x.needs_gradient());
@@ -148,6 +149,7 @@ var<B> rows(var<B> x, std::size_t from, std::size_t n) {
 /// y[t] = x[id[t]] for n ids on the device; no gradient (x is a table of constants).
 template <class B>
 var<B> take_rows(var<B> x, const std::int32_t* id, std::size_t n) {
+  if (x.needs_gradient()) throw error("take_rows", "a table without gradient", "one with");
   typename B::scalar* out = nullptr;
   auto y = x.on().result(n, x.columns(), false, out);
   x.backend().gather_rows(n, x.rows(), x.cols(), x.data(), id, out);

@@ -101,7 +101,10 @@ void basic_cpu<T>::gather_rows(std::size_t n, std::size_t rows, std::size_t d, c
 template <class T>
 void basic_cpu<T>::gather_columns(std::size_t n, std::size_t e, std::size_t k, const T* x, const std::int32_t* id,
                                   T* y) {
-  for (std::size_t i = 0; i < n * k; ++i) y[i] = x[(i / k) * e + std::size_t(id[i])];
+  for (std::size_t i = 0; i < n * k; ++i) {
+    kernels::check_id("gather_columns", i / k, id[i], e);
+    y[i] = x[(i / k) * e + std::size_t(id[i])];
+  }
 }
 template <class T>
 void basic_cpu<T>::gather_columns_gradient(std::size_t n, std::size_t e, std::size_t k, const T* dy,
