@@ -78,7 +78,11 @@ struct mixture {
     /// The router's word on x (perturbed when the step's context asks for it), remembered for losses and analysis.
     routing route(var<B> x) const {
       auto r = router_.route(x);
-      if constexpr (dense) r = perturbed(r);
+      if constexpr (dense) {
+        r = perturbed(r);
+      } else if (const auto* p = x.on().context.perturbation; p && p->active()) {
+        throw error("mixture under routing noise", "a dense router", "top-k");  // better than no noise
+      }
       remember(r);
       return r;
     }
