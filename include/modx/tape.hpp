@@ -207,7 +207,10 @@ class tape {
   void backward(var<B> loss, T scale = 1) {
     expect_equal("backward (of a loss)", "element", 1, loss.size());
     if (!loss.needs_gradient()) throw error("backward: the loss depends on no trainable parameter");
-    backend_->fill(1, scale, loss.accumulate().data);
+    T* start = device<T>(1);
+    backend_->fill(1, scale, start);
+    const auto g = loss.accumulate();
+    backend_->axpy(1, 1, start, g.beta, g.data);
     for (auto* s = last_; s; s = s->previous) s->run(s->operation);
     last_ = nullptr;
   }
