@@ -55,16 +55,16 @@ double output_difference(A& a, C& c, const features& data, const std::vector<std
   return worst;
 }
 
-struct recomposition {
+struct recomposition_result {
   json rows = json::array();    // {"name", "acc", "per_domain_acc"}
   json checks = json::array();  // {"name", "ok", "detail"}
 };
 
 /// `library`: folder with the experts' files; `other`: the same experts trained from another seed.
 template <class M>
-recomposition recompose(M& red, const M& other, const std::filesystem::path& library, const features& data,
+recomposition_result recompose(M& red, const M& other, const std::filesystem::path& library, const features& data,
                         const splits& s) {
-  recomposition out;
+  recomposition_result out;
   const auto add = [&](const std::string& name, M& model) {
     auto scores = score(model, data, s.test, whole);
     out.rows.push_back({{"name", name}, {"acc", scores["acc"]}, {"per_domain_acc", scores["per_domain_acc"]}});

@@ -44,11 +44,11 @@ inline nlohmann::ordered_json to_json(const options& o) {
 class hyphenated_toml : public CLI::ConfigTOML {
  public:
   std::vector<CLI::ConfigItem> from_config(std::istream& in) const override {
-    auto items = CLI::ConfigTOML::from_config(in);
-    for (auto& item : items)
+    auto found = CLI::ConfigTOML::from_config(in);
+    for (auto& item : found)
       for (char& c : item.name)
         if (c == '_') c = '-';
-    return items;
+    return found;
   }
 };
 

@@ -24,7 +24,7 @@ class stage_runner {
   bool resume_;
   std::string label_;
   std::uint64_t step_ = 0;
-  std::optional<checkpoint_store::checkpoint> pending_;
+  std::optional<modx::io::checkpoint> pending_;
   nlohmann::ordered_json seconds_ = nlohmann::ordered_json::object();
 
  public:
@@ -34,7 +34,12 @@ class stage_runner {
       : folder_(folder), store_(folder, "training", 2), bar_(&bar), log_(std::move(log)), interval_(interval),
         resume_(resume), label_(std::move(label)) {
     if (!resume) return;
-    pending_ = store_.load_newest();
+    try {
+      pending_ = store_.load_newest();
+    } catch (const io_error& e) {
+      if (e.code() != "no_good_checkpoint") throw;
+      bar_->note(std::string(e.what()) + ": the stage starts anew");
+    }
     if (!pending_) return;
     step_ = pending_->step;
     for (const auto& message : pending_->messages) bar_->note(message);
@@ -76,7 +81,7 @@ class stage_runner {
       const auto now = std::chrono::steady_clock::now();
       const bool stop = interrupt::requested();
       if (stop || std::chrono::duration<double>(now - saved).count() >= interval_) {
-        checkpoint(stage, fit, spent);
+        save_checkpoint(stage, fit, spent);
         saved = now;
       }
       if (stop) throw interrupted(label_ + stage);
@@ -110,7 +115,7 @@ class stage_runner {
     bar_->note(label_ + stage + ": done, read from " + file.filename().string());
   }
   template <class Fit>
-  void checkpoint(const std::string& stage, const Fit& fit, double spent) {
+  void save_checkpoint(const std::string& stage, const Fit& fit, double spent) {
     const auto s = fit.state();
     nlohmann::json meta{{"stage", stage}, {"epoch", s.epoch}, {"best_epoch", s.best_epoch},
                         {"best", std::bit_cast<std::uint64_t>(s.best)}, {"seconds", spent}};
@@ -124,7 +129,7 @@ class stage_runner {
     const auto& meta = pending_->meta;
     s.epoch = meta.at("epoch"), s.best_epoch = meta.at("best_epoch");
     s.best = std::bit_cast<double>(meta.at("best").get<std::uint64_t>());
-    for (const auto& [name, n] : meta.at("updates").items()) s.updates.emplace_back(name, n.get<std::uint64_t>());
+    for (const auto& [name, n] : meta.at("updates").items()) s.updates.emplace_back(name, n.template get<std::uint64_t>());
     for (const auto& t : pending_->file.list())
       s.tensors.emplace_back(t.name, matrix_of<typename Fit::scalar>(t));
     fit.restore(s);

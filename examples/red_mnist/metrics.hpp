@@ -1,0 +1,134 @@
+// Results of all seeds -> metrics.json, and the table on screen.
+#pragma once
+#include <cstdio>
+
+#include "experiments.hpp"
+
+namespace red_mnist {
+
+/// One value a seed -> {"mean", "sd", "values"}.
+template <class F>
+json over_seeds(const std::vector<json>& seeds, F value) {
+  std::vector<double> values;
+  for (const auto& s : seeds) values.push_back(value(s));
+  return json(modx::analysis::summarize(std::move(values)));
+}
+
+/// Accuracies with their per-domain parts over seeds; `at` finds {"acc", "per_domain_acc"} in a seed's results.
+template <class F>
+void put_accuracies(json& out, const std::vector<json>& seeds, F at) {
+  out["acc"] = over_seeds(seeds, [&](const json& s) { return at(s)["acc"].template get<double>(); });
+  out["per_domain_acc"] = json::array();
+  for (std::size_t d = 0; d < domain_count; ++d)
+    out["per_domain_acc"].push_back(
+        over_seeds(seeds, [&](const json& s) { return at(s)["per_domain_acc"][d].template get<double>(); }));
+}
+
+struct mode_text {
+  const char *name, *title, *note;
+};
+inline constexpr mode_text mode_texts[] = {
+    {"base", "Base head", "encoder and head, two epochs on a tenth of the data"},
+    {"global", "Global head", "one linear head on all training data, frozen encoder"},
+    {"dense_control", "Dense control", "MLP head with as many parameters as RED, all training data"},
+    {"all_fixed", "All fixed", "base + 0.1 x the SUM of all experts, as published; unstable"},
+    {"uniform", "Uniform", "mean of the experts' softmaxes (the paper's definition); experts trained as residuals"},
+    {"oracle", "Oracle", "base + 0.1 x the expert of the true domain"},
+    {"moe", "MoE, published way", "RED's experts unscaled under a router trained on labels"},
+    {"moe_joint", "MoE, trained jointly", "experts and router together, with a load-balance loss"},
+    {"red", "RED", "base + 0.1 x experts weighted by a router trained on domains"},
+    {"red_hidden", "RED, hidden", "low-rank residuals on the hidden vector under one classifier, as in the paper"}};
+
+inline json summarize(const options& o, const std::vector<json>& seeds) {
+  json out{{"format", 1}, {"profile", o.profile}, {"seeds", json::array()}, {"domains", json::array()},
+           {"classes", classes}, {"modes", json::object()}};
+  for (const auto& s : seeds) out["seeds"].push_back(s["seed"]);
+  for (std::size_t d = 0; d < domain_count; ++d)
+    out["domains"].push_back(std::to_string(2 * d) + "-" + std::to_string(2 * d + 1));
+  for (const auto& text : mode_texts) {
+    if (!seeds[0]["modes"].contains(text.name)) continue;
+    json& mode = out["modes"][text.name];
+    mode["title"] = text.title;
+    mode["note"] = text.note;
+    mode["parameters"] = seeds[0]["modes"][text.name]["parameters"];
+    for (const char* split : {"train", "val", "test"}) {
+      std::vector<modx::analysis::confusion> counts;
+      for (const auto& s : seeds) {
+        counts.emplace_back(classes);
+        const auto& table = s["modes"][text.name][split]["confusion"];
+        for (std::size_t t = 0; t < classes; ++t)
+          for (std::size_t p = 0; p < classes; ++p) counts.back().add(std::int64_t(t), std::int64_t(p), table[t][p]);
+      }
+      mode[split] = modx::analysis::metrics_over_seeds<json>(counts);
+      const auto at = [&](const json& s) -> const json& { return s["modes"][text.name][split]; };
+      put_accuracies(mode[split], seeds, at);
+      mode[split]["loss"] = over_seeds(seeds, [&](const json& s) { return at(s)["loss"].get<double>(); });
+    }
+  }
+  if (seeds[0].contains("router")) {
+    const auto& first = seeds[0]["router"];
+    json& router = out["router"];
+    for (const auto& [name, unused] : first["domain_acc"].items()) {
+      router["domain_acc_of"][name] =
+          over_seeds(seeds, [&, n = name](const json& s) { return s["router"]["domain_acc"][n].get<double>(); });
+      std::vector<std::vector<double>> mean(domain_count, std::vector<double>(domain_count));
+      for (const auto& s : seeds)
+        for (std::size_t d = 0; d < domain_count; ++d)
+          for (std::size_t e = 0; e < domain_count; ++e)
+            mean[d][e] += s["router"]["routing_matrix"][name][d][e].get<double>() / double(seeds.size());
+      router["routing_matrix"][name] = mean;
+    }
+    if (first["domain_acc"].contains("red")) router["domain_acc"] = router["domain_acc_of"]["red"];
+  }
+  if (seeds[0].contains("noise")) {
+    out["noise"] = json::array();
+    for (const auto& k : noise_kinds()) {
+      json kind{{"kind", k.kind}, {"label", k.label}, {"levels", k.levels}, {"modes", json::object()}};
+      for (const auto& text : mode_texts) {
+        if (!seeds[0]["noise"].contains(text.name)) continue;
+        for (std::size_t i = 0; i < k.levels.size(); ++i)
+          kind["modes"][text.name].push_back(
+              over_seeds(seeds, [&](const json& s) { return s["noise"][text.name][k.kind][i].get<double>(); }));
+      }
+      out["noise"].push_back(std::move(kind));
+    }
+  }
+  if (seeds[0].contains("recomposition"))
+    for (std::size_t i = 0; i < seeds[0]["recomposition"].size(); ++i) {
+      json row{{"name", seeds[0]["recomposition"][i]["name"]}};
+      put_accuracies(row, seeds, [&](const json& s) -> const json& { return s["recomposition"][i]; });
+      out["recomposition"]["rows"].push_back(std::move(row));
+    }
+  for (const auto& [stage, unused] : seeds[0]["timing"].items())
+    out["timing"][stage] = over_seeds(seeds, [&, n = stage](const json& s) { return s["timing"][n].get<double>(); });
+  out["checks"] = json::array();
+  if (seeds[0].contains("checks"))
+    for (std::size_t i = 0; i < seeds[0]["checks"].size(); ++i) {
+      json check = seeds[0]["checks"][i];
+      for (const auto& s : seeds)
+        if (!s["checks"][i]["ok"].get<bool>()) check = s["checks"][i];
+      out["checks"].push_back(std::move(check));
+    }
+  return out;
+}
+
+inline void print_table(const json& metrics) {
+  std::printf("\n%-22s %11s  %-17s %-17s %-9s", "mode", "parameters", "test accuracy", "macro-F1", "loss");
+  for (const auto& d : metrics["domains"]) std::printf("   %5s", d.get<std::string>().c_str());
+  std::printf("\n");
+  for (const auto& [name, mode] : metrics["modes"].items()) {
+    const auto& t = mode["test"];
+    std::printf("%-22s %11zu  %.4f ± %.4f   %.4f ± %.4f   %-9.4f", name.c_str(), mode["parameters"].get<std::size_t>(),
+                t["acc"]["mean"].get<double>(), t["acc"]["sd"].get<double>(), t["macro_f1"]["mean"].get<double>(),
+                t["macro_f1"]["sd"].get<double>(), t["loss"]["mean"].get<double>());
+    for (const auto& d : t["per_domain_acc"]) std::printf("   %.3f", d["mean"].get<double>());
+    std::printf("\n");
+  }
+  if (metrics.contains("router") && metrics["router"].contains("domain_acc"))
+    std::printf("RED's router finds the domain of %.4f ± %.4f of the test images\n",
+                metrics["router"]["domain_acc"]["mean"].get<double>(), metrics["router"]["domain_acc"]["sd"].get<double>());
+  if (metrics["modes"].contains("all_fixed"))
+    std::printf("all_fixed is unstable from seed to seed: read its mean with its sd\n");
+}
+
+}  // namespace red_mnist
