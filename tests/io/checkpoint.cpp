@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "catch.hpp"
-#include "support.hpp"
+#include "io_support.hpp"
 
 using namespace modx::io;
 using namespace modx::test;

@@ -236,6 +236,13 @@ inline std::vector<malformed> malformed_safetensors() {
   header("metadata is a tensor", "{\"__metadata__\":" + t + "}", 16, "bad_metadata");
   header("metadata of 1 MiB + 1", "{\"__metadata__\":{\"a\":\"" + std::string(1u << 20, 'x') + "\"}}", 0, "metadata_too_large");
 
+  {
+    std::string keys;
+    for (int i = 0; i < 4097; ++i) keys += (i ? ",\"" : "\"") + std::to_string(i) + "\":\"\"";
+    header("metadata of 4097 keys", "{\"__metadata__\":{" + keys + "}}", 0, "metadata_too_large");
+    header("ok: metadata of 4096 keys", "{\"__metadata__\":{" + keys.substr(0, keys.rfind(',')) + "}}", 0, "");
+  }
+
   // Taken.
   header("ok: empty", "{}", 0, "");
   header("ok: white space around", " \n{} \t\r\n", 0, "");

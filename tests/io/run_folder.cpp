@@ -6,7 +6,7 @@
 #include <csignal>
 
 #include "catch.hpp"
-#include "support.hpp"
+#include "io_support.hpp"
 
 using namespace modx::io;
 using namespace modx::test;

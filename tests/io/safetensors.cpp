@@ -5,7 +5,7 @@
 
 #include "catch.hpp"
 #include "malformed_safetensors.hpp"
-#include "support.hpp"
+#include "io_support.hpp"
 
 using namespace modx::io;
 using namespace modx::test;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <modx/io/folder.hpp>
 #include <modx/io/os_error.hpp>
 #include <modx/io/syscalls.hpp>
 #include <span>
@@ -142,17 +143,14 @@ class atomic_file {
 inline std::size_t sweep_temp_files(const std::filesystem::path& folder, std::string_view prefix,
                                     syscalls& os = syscalls::real()) {
   std::size_t removed = 0;
-  std::error_code failed;
-  for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end;
-       it.increment(failed)) {
-    const std::string name = it->path().filename().native();
+  for (const auto& name : list_folder(folder)) {
     if (!name.starts_with(prefix) || !is_temp_name(name)) continue;
     descriptor fd(os,
-                  os.open_at(AT_FDCWD, it->path().c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0));
+                  os.open_at(AT_FDCWD, (folder / name).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0));
     struct ::stat s = {};
     if (!fd || os.lock(fd.get(), LOCK_EX | LOCK_NB) != 0) continue;
     if (os.stat(fd.get(), s) != 0 || !S_ISREG(s.st_mode) || s.st_nlink == 0) continue;
-    if (os.unlink_at(AT_FDCWD, it->path().c_str()) == 0) ++removed;
+    if (os.unlink_at(AT_FDCWD, (folder / name).c_str()) == 0) ++removed;
   }
   return removed;
 }

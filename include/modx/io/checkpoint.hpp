@@ -65,9 +65,7 @@ class checkpoint_store {
       plain = plain && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.');
     if (!plain) throw io_error("bad_name", folder_, 0, "a prefix of letters, digits, '_', '-' and '.'", show(prefix_));
     if (keep_ < 1) throw io_error("bad_keep", folder_, 0, "keep of at least 1", "0");
-    std::error_code failed;
-    std::filesystem::create_directories(folder_, failed);
-    if (failed) throw io_error("open_failed", folder_, 0, "to make the folder", failed.message());
+    make_folder(folder_);
     sweep_temp_files(folder_, prefix_ + "-", os);
   }
 
@@ -81,14 +79,11 @@ class checkpoint_store {
   /// The steps that have a file, good or not, in rising order.
   std::vector<std::uint64_t> steps() const {
     std::vector<std::uint64_t> out;
-    std::error_code failed;
-    for (std::filesystem::directory_iterator it(folder_, failed), end; !failed && it != end; it.increment(failed)) {
-      const std::string name = it->path().filename().native();
+    for (const auto& name : list_folder(folder_)) {
       if (name.size() != prefix_.size() + 22 || !name.starts_with(prefix_ + "-") || !name.ends_with(".safetensors")) continue;
       const auto digits = name.substr(prefix_.size() + 1, 9);
       if (digits.find_first_not_of("0123456789") == digits.npos) out.push_back(std::stoull(digits));
     }
-    if (failed) throw io_error("read_failed", folder_, 0, "to list the folder", failed.message());
     std::sort(out.begin(), out.end());
     return out;
   }
@@ -100,7 +95,7 @@ class checkpoint_store {
     std::map<std::string, std::string> metadata = {{"modx.checkpoint", "1"},
                                                    {"modx.step", std::to_string(step)},
                                                    {"modx.meta", json_text(meta, file)}};
-    parse_json(metadata["modx.meta"], file);  // what load_newest would refuse
+    check_json_budget(metadata["modx.meta"], file);  // load_newest would refuse it
     metadata["modx.xxh128"] = detail::checkpoint_sum(entries, metadata);
     write_safetensors(file, entries, metadata, *os_);
     damaged_.erase(step);

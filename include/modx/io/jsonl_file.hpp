@@ -50,7 +50,7 @@ class jsonl_file {
     char piece[4096];
     while (end > 0) {
       const auto n = std::min<off_t>(end, sizeof piece);
-      if (retry_interrupted([&] { return ::pread(fd_.get(), piece, static_cast<std::size_t>(n), end - n); }) != n)
+      if (retry_interrupted([&] { return os_->read_at(fd_.get(), piece, static_cast<std::size_t>(n), end - n); }) != n)
         throw_os_error("read", file_, static_cast<std::uint64_t>(end - n));
       const std::string_view text(piece, static_cast<std::size_t>(n));
       if (const auto at = text.rfind('\n'); at != text.npos) {

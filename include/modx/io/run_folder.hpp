@@ -11,7 +11,7 @@ class run_folder {
  public:
   /// Makes `folder` and its parents, and removes the temp files that killed writers left at its top.
   explicit run_folder(std::filesystem::path folder, syscalls& os = syscalls::real()) : folder_(std::move(folder)), os_(&os) {
-    make(folder_);
+    make_folder(folder_);
     sweep_temp_files(folder_, "", os);
   }
 
@@ -26,7 +26,7 @@ class run_folder {
   void write_text(const std::string& name, std::string_view text) {
     if (name == "manifest.json") throw io_error("bad_name", folder_, 0, "another name (manifest() writes it)", show(name));
     const auto file = path(name);
-    make(file.parent_path());
+    make_folder(file.parent_path());
     write_file(file, text, *os_);
   }
   /// Writes a JSON file, indented, all or nothing.
@@ -39,7 +39,7 @@ class run_folder {
     if (it == logs_.end()) {
       if (name == "manifest.json") throw io_error("bad_name", folder_, 0, "another name (manifest() writes it)", show(name));
       const auto file = path(name);
-      make(file.parent_path());
+      make_folder(file.parent_path());
       it = logs_.emplace(name, jsonl_file(file, *os_)).first;
     }
     it->second.append(value);
@@ -107,24 +107,10 @@ class run_folder {
     return name.find("//") == name.npos;
   }
 
-  static void make(const std::filesystem::path& folder) {
-    std::error_code failed;
-    std::filesystem::create_directories(folder, failed);
-    if (failed) throw io_error("open_failed", folder, 0, "to make the folder", failed.message());
-  }
-
   /// Names of all regular files, sorted; symlinks, temp files and manifest.json left out.
   std::vector<std::string> list() const {
-    std::vector<std::string> out;
-    std::error_code failed;
-    for (std::filesystem::recursive_directory_iterator it(folder_, failed), end; !failed && it != end; it.increment(failed)) {
-      const auto name = it->path().lexically_relative(folder_).generic_string();
-      const auto type = it->symlink_status(failed).type();
-      if (failed) break;
-      if (type == std::filesystem::file_type::regular && !is_temp_name(name) && name != "manifest.json") out.push_back(name);
-    }
-    if (failed) throw io_error("read_failed", folder_, 0, "to list the folder", failed.message());
-    std::sort(out.begin(), out.end());
+    auto out = list_tree(folder_);
+    std::erase_if(out, [](const auto& name) { return is_temp_name(name) || name == "manifest.json"; });
     return out;
   }
 

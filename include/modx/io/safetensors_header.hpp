@@ -18,7 +18,7 @@ inline void check_safetensors_ranges(safetensors_header& h, std::uint64_t data_s
   for (std::size_t i = 1; i < by_name.size(); ++i) {
     const auto &a = h.records[by_name[i - 1]], &b = h.records[by_name[i]];
     if (h.name(a) == h.name(b))
-      throw io_error("duplicate_key", file, std::max(a.at, b.at), "each tensor once", show(h.name(a)) + " twice");
+      throw io_error("duplicate_key", file, 8 + std::max(a.at, b.at), "each tensor once", show(h.name(a)) + " twice");
   }
   for (const auto& r : h.records) {
     checked bytes = size_of(r.type), without_zeros = bytes;
@@ -27,7 +27,7 @@ inline void check_safetensors_ranges(safetensors_header& h, std::uint64_t data_s
       if (d != 0) without_zeros *= d;
     }
     const auto fail = [&](const char* code, const std::string& expected, const std::string& found) {
-      throw io_error(code, file, r.at, expected, found + " in tensor " + show(h.name(r)));
+      throw io_error(code, file, 8 + r.at, expected, found + " in tensor " + show(h.name(r)));
     };
     if (!without_zeros.ok()) fail("size_overflow", "a product of the dimensions below 2^64 bytes", "more");
     if (r.begin > r.end) fail("bad_offsets", "begin <= end", std::to_string(r.begin) + " > " + std::to_string(r.end));
@@ -41,7 +41,7 @@ inline void check_safetensors_ranges(safetensors_header& h, std::uint64_t data_s
   std::uint64_t end = 0;
   for (const auto& r : h.records) {
     if (r.begin != end)
-      throw io_error(r.begin < end ? "overlap" : "hole", file, r.at, "tensor " + show(h.name(r)) + " to begin at " +
+      throw io_error(r.begin < end ? "overlap" : "hole", file, 8 + r.at, "tensor " + show(h.name(r)) + " to begin at " +
                      std::to_string(end), std::to_string(r.begin));
     end = r.end;
   }
@@ -74,9 +74,17 @@ inline std::uint64_t safetensors_header_size(std::span<const std::byte> first, s
 inline safetensors_header parse_safetensors_header(std::string_view text, std::uint64_t data_size,
                                                    const std::filesystem::path& file,
                                                    const safetensors_limits& limits = {}) {
+  if (text.size() > 0xffffffff) throw io_error("header_too_large", file, 0, "a header below 4 GiB", "more");
   check_json_budget(text, file, 8, {.depth = 64, .string = 2 * limits.metadata + limits.name, .number = 64});
   safetensors_header header;
-  header.records.reserve(std::min(limits.tensors, text.size() / 50));
+  // What a valid header can need at most, so that nothing grows by doubling: a tensor takes 50 bytes, 47 without its name, and
+  // beside its dimensions' commas three more.
+  const auto count = [&](char c) { return static_cast<std::size_t>(std::count(text.begin(), text.end(), c)); };
+  const std::size_t tensors = std::min({limits.tensors, text.size() / 50, std::max<std::size_t>(count('{'), 1) - 1});
+  const std::size_t commas = count(','), dims = commas > 3 * tensors ? commas - 3 * tensors + 1 : 1;
+  header.records.reserve(tensors);
+  header.dims.reserve(std::min(dims, tensors * limits.rank));
+  header.names.reserve(std::min(text.size() - 47 * tensors, tensors * limits.name));
   detail::safetensors_sax sax(header, file, limits, text.data());
   const detail::counting_iterator begin{text.data(), &sax.furthest}, end{text.data() + text.size(), &sax.furthest};
   if (!nlohmann::json::sax_parse(begin, end, &sax)) throw *sax.error;

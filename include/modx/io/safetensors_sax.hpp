@@ -16,14 +16,15 @@ struct safetensors_limits {
   std::size_t name = 4096;          ///< bytes
   std::size_t rank = 8;             ///< at most 32
   std::size_t metadata = 1u << 20;  ///< bytes of all keys and values
+  std::size_t keys = 4096;          ///< of metadata
 };
 
-/// The header in 48 bytes per tensor and two pools.
+/// The header in 40 bytes per tensor and two pools.
 struct safetensors_header {
   struct record {
     std::uint64_t begin = 0, end = 0;  // in the data
-    std::uint64_t at = 0;              // of the name, in the file
-    std::size_t name = 0, dims = 0;    // in the pools
+    std::uint32_t at = 0;              // of the name, in the header
+    std::uint32_t name = 0, dims = 0;  // in the pools
     std::uint16_t name_size = 0;
     std::uint8_t rank = 0;
     dtype type{};
@@ -135,6 +136,8 @@ class safetensors_sax {
     if (place_ == place::tensor) return field(k);
     if (place_ == place::metadata) {
       if (!spend_metadata(k.size())) return false;
+      if (out_.metadata.size() == limits_.keys)
+        return fail("metadata_too_large", "at most " + std::to_string(limits_.keys) + " keys in __metadata__", "more");
       if (out_.metadata.contains(k)) return fail("duplicate_key", "each key once", show(k) + " twice");
       metadata_key_ = k;
       place_ = place::metadata_value;
@@ -150,8 +153,8 @@ class safetensors_sax {
       return fail("name_too_long", "a name of at most " + std::to_string(limits_.name) + " bytes", std::to_string(k.size()));
     if (out_.records.size() == limits_.tensors)
       return fail("too_many_tensors", "at most " + std::to_string(limits_.tensors) + " tensors", "more");
-    now_ = {.at = position(), .name = out_.names.size(), .dims = out_.dims.size(),
-            .name_size = static_cast<std::uint16_t>(k.size())};
+    now_ = {.at = static_cast<std::uint32_t>(position() - 8), .name = static_cast<std::uint32_t>(out_.names.size()),
+            .dims = static_cast<std::uint32_t>(out_.dims.size()), .name_size = static_cast<std::uint16_t>(k.size())};
     out_.names += k;
     fields_ = 0;
     offsets_ = 0;

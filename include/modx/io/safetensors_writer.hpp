@@ -21,7 +21,12 @@ inline std::string safetensors_header_text(std::span<const tensor_entry* const> 
                                            const std::map<std::string, std::string>& metadata,
                                            const std::filesystem::path& file) {
   std::string header = "{";
-  if (!metadata.empty()) header += "\"__metadata__\":" + json_text(metadata, file);
+  if (!metadata.empty()) {
+    header += "\"__metadata__\":{";
+    for (const auto& [key, value] : metadata)
+      header += (header.back() == '{' ? "" : ",") + json_text(key, file) + ":" + json_text(value, file);
+    header += '}';
+  }
   std::uint64_t end = 0;
   for (const auto* t : order) {
     header += (header.size() == 1 ? "" : ",") + json_text(t->name, file) + ":{\"dtype\":\"";

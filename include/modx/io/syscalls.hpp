@@ -32,6 +32,7 @@ class syscalls {
 #endif
   }
   virtual ssize_t read(int fd, void* p, std::size_t n) { return ::read(fd, p, n); }
+  virtual ssize_t read_at(int fd, void* p, std::size_t n, off_t at) { return ::pread(fd, p, n, at); }
   virtual ssize_t write(int fd, const void* p, std::size_t n) { return ::write(fd, p, n); }
   virtual int truncate(int fd, off_t size) { return ::ftruncate(fd, size); }
   virtual int sync(int fd) { return ::fsync(fd); }

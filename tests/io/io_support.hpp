@@ -100,6 +100,9 @@ class failing_calls : public io::syscalls {
   int duplicate(int fd) override { return fails("duplicate") ? -1 : syscalls::duplicate(fd); }
   int reserve(int fd, off_t n) override { return fails("reserve") ? -1 : syscalls::reserve(fd, n); }
   ssize_t read(int fd, void* p, std::size_t n) override { return fails("read") ? -1 : syscalls::read(fd, p, n); }
+  ssize_t read_at(int fd, void* p, std::size_t n, off_t at) override {
+    return fails("read") ? -1 : syscalls::read_at(fd, p, n, at);
+  }
   ssize_t write(int fd, const void* p, std::size_t n) override {
     if (!fails("write")) return syscalls::write(fd, p, short_write_ ? (n + 1) / 2 : n);
     return -1;
