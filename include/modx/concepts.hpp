@@ -34,6 +34,13 @@ template <class S, class B> concept Forwards = requires(const bound_t<S, B>& m, 
 };
 template <class S, class B> concept Module = std::regular<S> && BindsToShape<S, B> && Forwards<S, B>;
 
+/// Extent that a module makes of `in`; 0 when it takes what the surrounding shape says.
+template <class S>
+extent output_extent(const S& s, extent in) {
+  if constexpr (requires { { s.output(in) } -> std::convertible_to<extent>; }) return s.output(in);
+  return extent(0);
+}
+
 // ---- Expert: a module; one that brings its own bank<Backend> runs e of them as grouped products ---------------------
 template <class S, class B> concept HasBank = requires { typename S::template bank<B>; };
 template <class S, class B> concept Expert = Module<S, B>;

@@ -23,7 +23,10 @@ struct mixture {
   Combiner combiner{};
   Coupling coupling{};
   std::size_t n_experts = 4;
+  std::size_t out = 0;  // 0: the base's width, else what the surrounding shape says
   bool operator==(const mixture&) const = default;
+
+  extent output(extent in) const { return out ? extent(out) : output_extent(base, in); }
 
   template <Backend B>
   class bound {

@@ -5,13 +5,6 @@
 
 namespace modx::module {
 
-/// Extent that a module makes of `in`; 0 when it takes what the surrounding shape says.
-template <class S>
-extent output_extent(const S& s, extent in) {
-  if constexpr (requires { { s.output(in) } -> std::convertible_to<extent>; }) return s.output(in);
-  return extent(0);
-}
-
 /// Modules one after the other; each needs an own output width but the last, which may take the shape's.
 template <class... M>
 struct sequential {
