@@ -49,7 +49,7 @@ void basic_cpu<T>::pick(std::size_t n, std::size_t e, std::size_t m, const std::
 template <class T>
 void basic_cpu<T>::pick_gradient(std::size_t n, std::size_t e, std::size_t m, const std::int32_t* id, const T* dout,
                                  T beta, T* dy) {
-  if (beta == T(0)) std::fill(dy, dy + n * e * m, T(0));
+  kernels::scale(beta, n * e * m, dy);
   for (std::size_t t = 0; t < n; ++t)
     for (std::size_t j = 0; j < m; ++j) dy[(t * e + std::size_t(id[t])) * m + j] += dout[t * m + j];
 }
@@ -109,7 +109,7 @@ void basic_cpu<T>::gather_columns(std::size_t n, std::size_t e, std::size_t k, c
 template <class T>
 void basic_cpu<T>::gather_columns_gradient(std::size_t n, std::size_t e, std::size_t k, const T* dy,
                                            const std::int32_t* id, T beta, T* dx) {
-  if (beta == T(0)) std::fill(dx, dx + n * e, T(0));
+  kernels::scale(beta, n * e, dx);
   for (std::size_t i = 0; i < n * k; ++i) dx[(i / k) * e + std::size_t(id[i])] += dy[i];
 }
 template <class T>
@@ -117,7 +117,7 @@ void basic_cpu<T>::combine(const permutation& p, std::size_t m, const T* w, cons
   kernels::for_chunks(*state_->pool, p.n, kernels::row_grain(p.k * m), [=](std::size_t t0, std::size_t t1) {
     for (std::size_t t = t0; t < t1; ++t) {
       T* o = out + t * m;
-      if (beta == T(0)) std::fill(o, o + m, T(0));
+      kernels::scale(beta, m, o);
       for (std::size_t s = t * p.k; s < (t + 1) * p.k; ++s) {
         const T a = w ? w[s] : T(1);
         const T* row = y + std::size_t(p.position[s]) * m;

@@ -20,8 +20,8 @@ template <class T>
 void basic_cpu<T>::conv2d_gradient(const conv_task& task, const T* x, const T* w, const T* y,
                                    const unsigned char* argmax, const T* dy, T beta_x, T* dx, T beta_w, T* dw,
                                    T beta_b, T* dbias, T* workspace) {
-  if (dw && beta_w == T(0)) std::fill(dw, dw + task.kernel * task.kernel * task.cin * task.cout, T(0));
-  if (dbias && beta_b == T(0)) std::fill(dbias, dbias + task.cout, T(0));
+  if (dw) kernels::scale(beta_w, task.kernel * task.kernel * task.cin * task.cout, dw);
+  if (dbias) kernels::scale(beta_b, task.cout, dbias);
   kernels::conv2d_backward(*state_->pool, kernels::to_shape(task), x, w, task.relu, y, argmax, dy, dx, beta_x, dw,
                            dbias, workspace);
 }

@@ -50,4 +50,12 @@ inline void blend(T beta, T x, T& y) {
   y = beta == T(0) ? x : beta * y + x;
 }
 
+/// y = beta y, where beta 0 never reads y.
+template <class T>
+inline void scale(T beta, std::size_t n, T* y) {
+  if (beta == T(0)) std::fill(y, y + n, T(0));
+  if (beta != T(0) && beta != T(1))
+    for (std::size_t i = 0; i < n; ++i) y[i] *= beta;
+}
+
 }  // namespace modx::kernels
