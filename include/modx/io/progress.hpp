@@ -45,8 +45,7 @@ class progress {
   void begin(std::string_view stage, std::int64_t last, bool may_stop_early = false, std::int64_t first = 1) {
     end();
     stage_ = stage;
-    for (char& c : stage_)
-      if (c == 127 || (c >= 0 && c < 32)) c = '?';
+    for (char& c : stage_) c = c == 127 || (c >= 0 && c < 32) ? '?' : c;
     first_ = first, last_ = last, samples_ = 0, early_ = may_stop_early;
     start_ = o_.seconds(), drawn_ = start_ - 1;
   }
@@ -77,11 +76,8 @@ class progress {
     const int room = o_.style == progress_style::plain ? 1 << 16 : columns() - 1;
     int used = 0;
     std::string s;
-    for (char c : stage_) {
-      used += (c & 0xC0) != 0x80;  // UTF-8 continuation bytes take no column
-      if (used <= room) s += c;
-    }
-    used = std::min(used, room);
+    for (char c : stage_)  // UTF-8 continuation bytes take no column
+      if ((used += (c & 0xC0) != 0x80) <= room) s += c;
     const auto field = [&](const char* format, auto... values) {
       char f[96];
       const int n = std::snprintf(f, sizeof f, format, values...);

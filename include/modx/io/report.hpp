@@ -5,7 +5,8 @@
 #include <filesystem>
 #include <modx/io/file.hpp>
 #include <modx/io/report/chart.hpp>
-#include <modx/io/report/page.hpp>
+#include <modx/io/report/script.hpp>
+#include <modx/io/report/style.hpp>
 #include <modx/io/report/table.hpp>
 #include <modx/io/report/text.hpp>
 #include <nlohmann/json.hpp>
