@@ -65,8 +65,8 @@ double fma_peak(thread_pool& pool) {
       asm volatile("" : "+x"(v));
       const auto start = clock_type::now();
       for (std::size_t i = 0; i < rounds; ++i) {
-        detail::unrolled(std::make_index_sequence<sums>{},
-                         [&](auto j) __attribute__((always_inline)) { sum[j] = multiply_add(0.5f, v, sum[j]); });
+#pragma GCC unroll 12
+        for (auto& s : sum) s = multiply_add(0.5f, v, s);
         asm volatile("" : "+x"(v));
       }
       rate[t] = static_cast<double>(rounds * sums * 2 * lanes<float>) / seconds_since(start) * 1e-9;

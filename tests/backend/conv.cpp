@@ -138,11 +138,11 @@ TEMPLATE_TEST_CASE("conv2d equals plain loops for every kernel, padding, pool an
   generator r;
   thread_pool pool(2);
   int variant = 0;
-  for (std::size_t kernel : {1, 3, 5}) {
-    for (std::size_t pad : {0, 1, 2}) {
-      for (std::size_t pooling : {1, 2, 3}) {
-        for (std::size_t cin : {1, 3, 16, 33}) {
-          for (std::size_t cout : {1, 3, 16, 33}) {
+  for (std::size_t kernel : {1u, 3u, 5u}) {
+    for (std::size_t pad : {0u, 1u, 2u}) {
+      for (std::size_t pooling : {1u, 2u, 3u}) {
+        for (std::size_t cin : {1u, 3u, 16u, 33u}) {
+          for (std::size_t cout : {1u, 3u, 16u, 33u}) {
             const conv_shape s{2, 7, 9, cin, cout, kernel, pad, pooling};
             compare<TestType>(pool, r, s, variant % 2, variant % 3 != 0, TestType(variant % 4) / 2, 8);
             ++variant;
@@ -216,12 +216,23 @@ TEST_CASE("conv2d_backward computes only what is asked for, to the same bits", "
   backward(nullptr, nullptr, nullptr);
 }
 
+TEST_CASE("conv2d_backward ignores pixels that pooling drops", "[conv]") {
+  const conv_shape s{1, 3, 9, 2, 3, 3, 0, 2};  // one row of outputs, no room for a window
+  thread_pool pool(1);
+  const std::vector<float> x(3 * 9 * 2, quiet<float>), w(9 * 2 * 3, 1.f);
+  std::vector<float> dx(x.size(), 5.f), dw(w.size(), 2.f), workspace(conv_workspace<float>(s, true));
+  conv2d_backward<float>(pool, s, x.data(), w.data(), true, nullptr, nullptr, nullptr, dx.data(), 0.f, dw.data(),
+                         nullptr, workspace.data());
+  CHECK(dx == std::vector<float>(x.size(), 0.f));
+  CHECK(dw == std::vector<float>(w.size(), 2.f));
+}
+
 TEMPLATE_TEST_CASE("max_pool equals plain loops, first of equals, NaN kept", "[conv]", float, double) {
   generator r;
   for (int threads : {1, 3}) {
     thread_pool pool(threads);
-    for (std::size_t pooling : {1, 2, 3}) {
-      for (std::size_t c : {1, 3, 16, 33}) {
+    for (std::size_t pooling : {1u, 2u, 3u}) {
+      for (std::size_t c : {1u, 3u, 16u, 33u}) {
         const conv_shape s{3, 7, 8, c, c, 1, 0, pooling};
         const std::size_t hp = s.h / pooling, wp = s.w / pooling;
         const auto x = r.values<TestType>(s.n * s.h * s.w * c, 2), dy = r.values<TestType>(s.n * hp * wp * c, 2);

@@ -142,7 +142,7 @@ TEMPLATE_TEST_CASE("multiply: every beta, bias, activation and pre together, ove
                    float, double) {
   generator r;
   thread_pool pool(2);
-  for (std::size_t k : {0, 3, 300, 1100}) {
+  for (std::size_t k : {0u, 3u, 300u, 1100u}) {
     for (TestType beta : {TestType(0), TestType(1), TestType(0.5)}) {
       for (int act = 0; act < 5; ++act) {
         for (int flags = 0; flags < 8; ++flags) {
@@ -194,9 +194,9 @@ TEMPLATE_TEST_CASE("multiply has the same bits for any number of threads", "[gem
 TEMPLATE_TEST_CASE("our tiles and Eigen's agree", "[gemm]", float, double) {
   generator r;
   thread_pool pool(1);
-  for (std::size_t m : {1, 5, 64, 97}) {
-    for (std::size_t n : {1, 16, 50, 130}) {
-      for (std::size_t k : {0, 1, 9, 300}) {
+  for (std::size_t m : {1u, 5u, 64u, 97u}) {
+    for (std::size_t n : {1u, 16u, 50u, 130u}) {
+      for (std::size_t k : {0u, 1u, 9u, 300u}) {
         for (int flags = 0; flags < 8; ++flags) {
           problem<TestType> p(r, m, n, k, flags & 1, false, TestType((flags & 2) / 4.0), true,
                               flags & 4 ? activation::silu : activation::none, flags & 4);
@@ -221,7 +221,7 @@ TEMPLATE_TEST_CASE("multiply: a row's bits do not depend on the rows beside it",
   problem<TestType> all(r, 100, 40, 1500, false, false, TestType(0), true, activation::gelu, false);
   pack<TestType>(pool, all.k, all.n, all.vb, all.packed.data);
   multiply<TestType>(pool, std::span<const product<TestType>>(&all.call, 1));
-  for (std::size_t m : {1, 2, 3, 4, 9, 31}) {
+  for (std::size_t m : {1u, 2u, 3u, 4u, 9u, 31u}) {
     std::vector<TestType> c(m * all.ldc);
     product<TestType> few = all.call;
     few.m = m;

@@ -2,8 +2,10 @@
 #include "modx/backend/cpu/thread_pool.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -15,7 +17,7 @@ TEST_CASE("thread_pool calls each item exactly once", "[thread_pool]") {
   for (int threads = 1; threads <= 4; ++threads) {
     thread_pool pool(threads);
     REQUIRE(pool.size() == threads);
-    for (std::size_t items : {0, 1, 2, 3, 7, 64, 1000}) {
+    for (std::size_t items : {0u, 1u, 2u, 3u, 7u, 64u, 1000u}) {
       std::vector<std::atomic<int>> calls(items);
       pool.run(items, [&](std::size_t i) { ++calls[i]; });
       std::size_t once = 0;
@@ -37,6 +39,21 @@ TEST_CASE("thread_pool uses its threads", "[thread_pool]") {
   CHECK(ids[0] != ids[1]);
   CHECK(ids[1] != ids[2]);
   CHECK(ids[0] != ids[2]);
+}
+
+TEST_CASE("thread_pool returns only when the slowest item is done", "[thread_pool]") {
+  thread_pool pool(2);
+  const auto caller = std::this_thread::get_id();
+  for (int round = 0; round < 3; ++round) {
+    std::atomic<int> waiting{0}, done{0};
+    pool.run(2, [&](std::size_t) {
+      ++waiting;
+      while (waiting < 2) std::this_thread::yield();
+      if (std::this_thread::get_id() != caller) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      ++done;
+    });
+    CHECK(done == 2);
+  }
 }
 
 TEST_CASE("thread_pool runs many small jobs", "[thread_pool]") {
@@ -67,6 +84,7 @@ TEST_CASE("thread_pool: a nested run is inline on the same thread", "[thread_poo
     const auto count = [&](std::size_t) {
       ++inner;
       strangers += std::this_thread::get_id() != self;
+      std::this_thread::sleep_for(std::chrono::microseconds(200));  // time for others to join, were it allowed
     };
     pool.run(5, count);
     other.run(5, count);
@@ -77,15 +95,22 @@ TEST_CASE("thread_pool: a nested run is inline on the same thread", "[thread_poo
 
 TEST_CASE("thread_pool serves concurrent callers", "[thread_pool]") {
   thread_pool pool(3);
-  std::atomic<int> calls{0};
+  std::atomic<int> good{0};
   std::vector<std::thread> callers;
   for (int c = 0; c < 3; ++c) {
     callers.emplace_back([&] {
-      for (int job = 0; job < 300; ++job) pool.run(10, [&](std::size_t) { ++calls; });
+      for (int job = 0; job < 300; ++job) {
+        std::atomic<int> calls{0};
+        pool.run(10, [&](std::size_t) {
+          std::this_thread::yield();
+          ++calls;
+        });
+        good += calls == 10;
+      }
     });
   }
   for (auto& c : callers) c.join();
-  CHECK(calls == 9000);
+  CHECK(good == 900);
 }
 
 TEST_CASE("thread_pool: the lowest item's exception comes out and the pool stays usable", "[thread_pool]") {
@@ -106,6 +131,26 @@ TEST_CASE("thread_pool: the lowest item's exception comes out and the pool stays
       CHECK(calls == 9);
     }
   }
+}
+
+TEST_CASE("thread_pool: the lowest exception wins even when it comes last", "[thread_pool]") {
+  thread_pool pool(2);
+  std::atomic<bool> thrown{false};
+  std::string what;
+  try {
+    pool.run(2, [&](std::size_t i) {
+      if (i == 1) {
+        thrown = true;
+        throw std::runtime_error("second");
+      }
+      while (!thrown) std::this_thread::yield();
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      throw std::runtime_error("first");
+    });
+  } catch (const std::runtime_error& e) {
+    what = e.what();
+  }
+  CHECK(what == "first");
 }
 
 TEST_CASE("thread_pool accepts move-only and const functions", "[thread_pool]") {
@@ -136,9 +181,13 @@ TEST_CASE("thread_pool flushes denormals inside run() only", "[thread_pool]") {
   REQUIRE(before > 0);
   for (int threads : {1, 2, 4}) {
     thread_pool pool(threads);
-    for (std::size_t items : {1, 2, 40}) {
-      std::atomic<int> alive{0};
-      pool.run(items, [&](std::size_t) { alive += tiny * 1e-10f != 0; });
+    for (int items : {1, threads}) {  // as many items as threads, ending together: every thread has one
+      std::atomic<int> alive{0}, waiting{0};
+      pool.run(static_cast<std::size_t>(items), [&](std::size_t) {
+        ++waiting;
+        while (waiting < items && threads > 1) std::this_thread::yield();
+        alive += tiny * 1e-10f != 0;
+      });
       CHECK(alive == 0);
       CHECK(tiny * 1e-10f == before);
     }

@@ -81,7 +81,7 @@ void image_tiles(const image<T>& in, std::size_t count, factors<T> f, const targ
     target<T> to = c;
     to.c += first * c.ldc;
     f.a = in.data + i * in.line + j * in.pixel;
-    if (j + rows <= in.width) return tile_for<T, layout::along>(rows, c.cols)(f, to);
+    if (j + rows <= in.width) return tile_for<T, layout::along>(rows)(f, to);
     std::ptrdiff_t offsets[tile_rows];
     for (std::size_t r = 0; r < rows; ++r) {
       const std::size_t p = j + r;
@@ -89,7 +89,7 @@ void image_tiles(const image<T>& in, std::size_t count, factors<T> f, const targ
                    static_cast<std::ptrdiff_t>(j * in.pixel);
     }
     f.rows = offsets;
-    tile_for<T, layout::scattered>(rows, c.cols)(f, to);
+    tile_for<T, layout::scattered>(rows)(f, to);
   });
 }
 
@@ -225,7 +225,7 @@ void conv2d_backward(thread_pool& pool, const conv_shape& s, const T* x, const T
               f.b_step = static_cast<std::ptrdiff_t>(line);
               const target<T> to{n == begin ? T(0) : T(1), part_dw + (t * tap_row + first) * s.cout + p * width, s.cout,
                                  cols};
-              tile_for<T, layout::across>(rows, cols)(f, to);
+              tile_for<T, layout::across>(rows)(f, to);
             });
           }
         }

@@ -41,49 +41,51 @@ struct target {
   T* pre = nullptr;
 };
 
-template <std::size_t... i, class F>
-[[gnu::always_inline]] inline void unrolled(std::index_sequence<i...>, F f) {
-  (f(std::integral_constant<std::size_t, i>{}), ...);
-}
+// Loops over the registers of a tile have to go before the compiler looks for arrays to keep in registers.
+#if defined(__clang__)
+#define MODX_UNROLL _Pragma("unroll")
+#else
+#define MODX_UNROLL _Pragma("GCC unroll 16")
+#endif
 
-template <class T, std::size_t R, std::size_t V, layout how>
-[[gnu::always_inline]] inline void sum(const factors<T>& f, vec<T> (&acc)[R][V]) {
-  constexpr std::make_index_sequence<R> rows{};
-  constexpr std::make_index_sequence<V> vectors{};
+/// The sums of R rows x 2 vectors.
+template <class T, std::size_t R, layout how>
+[[gnu::always_inline]] inline void sum(const factors<T>& f, vec<T> (&low)[R], vec<T> (&high)[R]) {
   const T* next_b = f.b;
-  [[maybe_unused]] const std::ptrdiff_t* const offsets = f.rows;
-  for (std::size_t s = 0, g = 0; g < f.groups; s + 1 < f.segments ? ++s : (s = 0, ++g)) {
-    const T* a = f.a + static_cast<std::ptrdiff_t>(g) * f.a_group + static_cast<std::ptrdiff_t>(s) * f.a_step;
-    const T* b = next_b;
-    next_b += f.b_step;
-    [[maybe_unused]] const T* row[R];
-    if constexpr (how == layout::scattered) {
-      unrolled(rows, [&](auto r) __attribute__((always_inline)) { row[r] = a + offsets[r]; });
-    }
-    for (std::size_t l = 0; l < f.k; ++l) {
-      vec<T> column[V];
-      unrolled(vectors, [&](auto v) __attribute__((always_inline)) {
-        column[v] = load(b + v * lanes<T>);
-        keep<T>(column[v]);
-      });
-      unrolled(rows, [&](auto r) __attribute__((always_inline)) {
-        T x;
-        if constexpr (how == layout::along) x = a[static_cast<std::ptrdiff_t>(r) * f.stride];
-        if constexpr (how == layout::across) x = a[r];
-        if constexpr (how == layout::scattered) x = row[r][l];
-        unrolled(vectors, [&](auto v) __attribute__((always_inline)) { acc[r][v] = multiply_add(x, column[v], acc[r][v]); });
-      });
-      a += how == layout::across ? f.stride : 1;
-      b += f.ldb;
+  for (std::size_t g = 0; g < f.groups; ++g) {
+    const T* next_a = f.a + static_cast<std::ptrdiff_t>(g) * f.a_group;
+    for (std::size_t s = 0; s < f.segments; ++s) {
+      const T *a = next_a, *b = next_b;
+      next_a += f.a_step;
+      next_b += f.b_step;
+      [[maybe_unused]] const T* row[R];
+      if constexpr (how == layout::scattered) {
+        MODX_UNROLL for (std::size_t r = 0; r < R; ++r) row[r] = a + f.rows[r];
+      }
+      for (std::size_t l = 0; l < f.k; ++l) {
+        vec<T> b0 = load(b), b1 = load(b + lanes<T>);
+        keep<T>(b0);
+        keep<T>(b1);
+        MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
+          T x;
+          if constexpr (how == layout::along) x = a[static_cast<std::ptrdiff_t>(r) * f.stride];
+          if constexpr (how == layout::across) x = a[r];
+          if constexpr (how == layout::scattered) x = row[r][l];
+          low[r] = multiply_add(x, b0, low[r]);
+          high[r] = multiply_add(x, b1, high[r]);
+        }
+        a += how == layout::across ? f.stride : 1;
+        b += f.ldb;
+      }
     }
   }
 }
 
-/// The general ending: rows x width sums, of which to.cols columns count, with every option of the target.
+/// The general ending: rows x tile_cols<T> sums, of which to.cols columns count, with every option of the target.
 template <class T>
-[[gnu::noinline]] void finish(std::size_t rows, std::size_t width, T* sums, const target<T>& to) {
+[[gnu::noinline]] void finish(std::size_t rows, T* sums, const target<T>& to) {
   for (std::size_t r = 0; r < rows; ++r) {
-    T* x = sums + r * width;
+    T* x = sums + r * tile_cols<T>;
     T* c = to.c + r * to.ldc;
     if (to.beta != T(0)) {
       for (std::size_t j = 0; j < to.cols; ++j) x[j] += to.beta * c[j];
@@ -94,61 +96,66 @@ template <class T>
     if (to.pre) {
       for (std::size_t j = 0; j < to.cols; ++j) to.pre[r * to.ldc + j] = x[j];
     }
-    if (to.act != activation::none) activate_row(to.act, width, x, x);
+    if (to.act != activation::none) activate_row(to.act, tile_cols<T>, x, x);
     for (std::size_t j = 0; j < to.cols; ++j) c[j] = x[j];
   }
 }
 
-/// The whole tile of R rows x V vectors; the common endings stay in registers.
-template <class T, std::size_t R, std::size_t V, layout how>
+/// The whole tile of R rows x 2 vectors; the common endings stay in registers.
+template <class T, std::size_t R, layout how>
 void tile(const factors<T>& f, const target<T>& to) {
-  constexpr std::size_t width = V * lanes<T>;
-  constexpr std::make_index_sequence<R> rows{};
-  constexpr std::make_index_sequence<V> vectors{};
-  vec<T> acc[R][V] = {};
-  sum<T, R, V, how>(f, acc);
-  const auto each = [&](auto act) __attribute__((always_inline)) {
-    unrolled(rows, [&](auto r) __attribute__((always_inline)) {
-      unrolled(vectors, [&](auto v) __attribute__((always_inline)) { act(r, v, acc[r][v]); });
-    });
-  };
-  if (to.cols < width || to.pre || to.act > activation::relu) {
-    alignas(vector_bytes) T sums[R * width];
-    each([&](auto r, auto v, const vec<T>& x) __attribute__((always_inline)) {
-      store(sums + r * width + v * lanes<T>, x);
-    });
-    return finish(R, width, sums, to);
+  vec<T> low[R] = {}, high[R] = {};
+  sum<T, R, how>(f, low, high);
+  if (to.cols < tile_cols<T> || to.pre || to.act > activation::relu) {
+    alignas(vector_bytes) T sums[R * tile_cols<T>];
+    MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
+      store(sums + r * tile_cols<T>, low[r]);
+      store(sums + r * tile_cols<T> + lanes<T>, high[r]);
+    }
+    return finish(R, sums, to);
   }
+  T* const c0 = to.c;
+  T* const c1 = to.c + lanes<T>;
   if (to.beta != T(0)) {
-    each([&](auto r, auto v, vec<T>& x) __attribute__((always_inline)) {
-      x += to.beta * load(to.c + r * to.ldc + v * lanes<T>);
-    });
+    MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
+      low[r] = multiply_add(to.beta, load(c0 + r * to.ldc), low[r]);
+      high[r] = multiply_add(to.beta, load(c1 + r * to.ldc), high[r]);
+    }
   }
   if (to.bias) {
-    each([&](auto, auto v, vec<T>& x) __attribute__((always_inline)) { x += load(to.bias + v * lanes<T>); });
+    const vec<T> b0 = load(to.bias), b1 = load(to.bias + lanes<T>);
+    MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
+      low[r] += b0;
+      high[r] += b1;
+    }
   }
   if (to.act == activation::relu) {
-    each([&](auto, auto, vec<T>& x) __attribute__((always_inline)) { x = activate(activation::relu, x); });
+    MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
+      low[r] = activate(activation::relu, low[r]);
+      high[r] = activate(activation::relu, high[r]);
+    }
   }
-  each([&](auto r, auto v, const vec<T>& x) __attribute__((always_inline)) {
-    store(to.c + r * to.ldc + v * lanes<T>, x);
-  });
+  MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
+    store(c0 + r * to.ldc, low[r]);
+    store(c1 + r * to.ldc, high[r]);
+  }
 }
+
+#undef MODX_UNROLL
 
 template <class T>
 using tile_function = void (*)(const factors<T>&, const target<T>&);
 
 template <class T, layout how, std::size_t... r>
 constexpr auto tile_table(std::index_sequence<r...>) {
-  return std::array<std::array<tile_function<T>, 2>, sizeof...(r)>{
-      {{&tile<T, r + 1, 1, how>, &tile<T, r + 1, 2, how>}...}};
+  return std::array<tile_function<T>, sizeof...(r)>{&tile<T, r + 1, how>...};
 }
 
-/// The tile kernel for rows (1 .. tile_rows) and cols (1 .. tile_cols<T>).
+/// The tile kernel for rows (1 .. tile_rows).
 template <class T, layout how>
-tile_function<T> tile_for(std::size_t rows, std::size_t cols) {
+tile_function<T> tile_for(std::size_t rows) {
   static constexpr auto table = tile_table<T, how>(std::make_index_sequence<static_cast<std::size_t>(tile_rows)>{});
-  return table[rows - 1][cols > lanes<T>];
+  return table[rows - 1];
 }
 
 /// Calls f(first, rows) for the tiles that split m rows evenly.
