@@ -135,6 +135,8 @@ class seed_run {
       recompose_red(red, h, out);
     }
     out["timing"] = stages_.seconds();
+    check(base, h, out);
+    stages_.finish();
     return out;
   }
 
@@ -156,6 +158,31 @@ class seed_run {
     out["router"]["routing_matrix"]["red_hidden"] = routing_matrix(net, h, rows_.test, whole, hit);
     out["router"]["domain_acc"]["red_hidden"] = hit;
     out["noise"]["red_hidden"] = noise_curve(net, h, rows_.test, seed_);
+  }
+
+  /// What must hold of every run, measured in this one.
+  template <class M>
+  void check(M& base, const features& h, json& out) {
+    const auto say = [&](const char* name, bool ok, const std::string& detail) {
+      out["checks"].push_back({{"name", name}, {"ok", ok}, {"detail", detail}});
+    };
+    std::vector<char> seen(images_->size());
+    for (const auto* rows : {&rows_.train, &rows_.val, &rows_.test})
+      for (const auto i : *rows) ++seen[std::size_t(i)];
+    const bool once = std::all_of(seen.begin(), seen.end(), [](char n) { return n == 1; });
+    say("training, validation and test rows are disjoint and complete", once,
+        std::to_string(rows_.train.size()) + " + " + std::to_string(rows_.val.size()) + " + " +
+            std::to_string(rows_.test.size()) + " rows");
+    // The encoder again, in batches of another size, on the first rows.
+    auto& t = base.tape_of_step();
+    t.record_operations(false);
+    t.reset();
+    const auto some = modx::all_rows(std::min<std::size_t>(100, images_->size()));
+    const auto fresh = base.bound().template forward_between<0, 1>(images_->batch(t, some)).host();
+    t.record_operations(true);
+    t.reset();
+    const bool same = std::equal(fresh.data.begin(), fresh.data.end(), h.x.data());
+    say("features computed once are the encoder's, bit for bit", same, std::to_string(some.size()) + " rows compared");
   }
 
   /// Writes the expert library, trains a second set of experts from another seed, and recomposes.

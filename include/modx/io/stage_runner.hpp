@@ -48,6 +48,12 @@ class stage_runner {
   /// Seconds of training by stage, this session's and earlier ones' together.
   const nlohmann::ordered_json& seconds() const { return seconds_; }
 
+  /// All stages are done: their files stay, the checkpoints go.
+  void finish() {
+    std::error_code ignored;
+    for (const auto step : store_.steps()) std::filesystem::remove(store_.path(step), ignored);
+  }
+
   /// Trains the parameters that match `patterns`, then puts the best epoch's values back and writes them down.
   template <class M, class O, class L, Backend B, class F>
   void run(const std::string& stage, M& model, std::initializer_list<std::string> patterns, const O& optimizer,

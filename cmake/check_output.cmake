@@ -1,0 +1,12 @@
+# Runs PROGRAM and compares what it prints with the file EXPECTED, numbers cut to two digits behind the point.
+execute_process(COMMAND ${PROGRAM} OUTPUT_VARIABLE found RESULT_VARIABLE status)
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "${PROGRAM} ended with ${status}")
+endif()
+file(READ ${EXPECTED} expected)
+foreach(text found expected)
+  string(REGEX REPLACE "(\\.[0-9][0-9])[0-9]*" "\\1" ${text} "${${text}}")
+endforeach()
+if(NOT found STREQUAL expected)
+  message(FATAL_ERROR "--- expected\n${expected}--- found\n${found}")
+endif()
