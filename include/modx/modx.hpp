@@ -28,6 +28,7 @@
 #include <modx/module/sequential.hpp>
 #include <modx/ops.hpp>
 #include <modx/optimizer/adamw.hpp>
+#include <modx/optimizer/scheduled.hpp>
 #include <modx/optimizer/sgd.hpp>
 #include <modx/recompose.hpp>
 #include <modx/router/mlp_softmax.hpp>

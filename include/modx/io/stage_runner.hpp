@@ -80,7 +80,7 @@ class stage_runner {
       bar_->epoch(std::int64_t(e.epoch), std::int64_t(rows.size()), e.loss, e.accuracy);
       nlohmann::ordered_json record{{"stage", stage}, {"epoch", e.epoch}, {"loss", e.loss}, {"acc", e.accuracy}};
       if (!validation.empty()) record["val_loss"] = e.validation_loss, record["val_acc"] = e.validation_accuracy;
-      record["lr"] = optimizer.lr;
+      if constexpr (requires { optimizer.lr; }) record["lr"] = optimizer.lr;
       record["seconds"] = e.seconds;
       record["best"] = e.best;
       log_(record);
