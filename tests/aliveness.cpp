@@ -128,7 +128,8 @@ TEST_CASE("every parameter of every architecture gets a gradient and moves") {
   all_move(with(expert::linear{}, router::top_k{.k = 1, .renormalize = false}, combiner::softmax{}), s);
   all_move(module::mixture{.base = module::linear{}, .experts = expert::linear{}, .router = router::uniform{},
                            .combiner = combiner::residual_sum{}, .n_experts = 3}, s);
-  all_move(module::sequential(module::residual<module::mlp>{{.hidden = 5, .act = activation::gelu}}, module::linear{}), s);
+  all_move(
+      module::sequential(module::residual<module::mlp>{{.hidden = 5, .act = activation::gelu}}, module::linear{}), s);
 }
 
 TEST_CASE("base, router, experts and combiner scale change the output") {
@@ -136,8 +137,8 @@ TEST_CASE("base, router, experts and combiner scale change the output") {
   auto m = build(backend, red(), io);
   const auto x = some_rows();
   const auto y = m.predict(x);
-  for (const char* name : {"base.weight", "base.bias", "router.weight", "router.bias", "experts.0.weight", "experts.1.bias",
-                           "experts.2.weight"}) {
+  for (const char* name : {"base.weight", "base.bias", "router.weight", "router.bias", "experts.0.weight",
+                           "experts.1.bias", "experts.2.weight"}) {
     auto& p = m.find(name);
     const auto old = p.host();
     p.set(matrix<double>(p.rows(), p.cols()));
@@ -207,7 +208,8 @@ TEST_CASE("domain ids change the output of oracles") {
     }
   };
   check(module::mixture{.experts = expert::linear{}, .router = router::oracle{}, .n_experts = 3});
-  check(module::mixture{.experts = expert::linear{}, .router = router::uniform{}, .combiner = combiner::oracle{}, .n_experts = 3});
+  check(module::mixture{
+      .experts = expert::linear{}, .router = router::uniform{}, .combiner = combiner::oracle{}, .n_experts = 3});
 }
 
 TEST_CASE("auxiliary losses change the router's gradient, and nothing else's") {
@@ -272,7 +274,8 @@ TEST_CASE("accumulation over micro-batches equals one large batch") {
     for (std::size_t i = 0; i < 3; ++i) {
       matrix<double> x(8, 4);
       std::copy_n(data.x.data.begin() + std::ptrdiff_t(32 * i), 32, x.data.begin());
-      const std::vector<std::int32_t> label(data.label.begin() + std::ptrdiff_t(8 * i), data.label.begin() + std::ptrdiff_t(8 * i + 8));
+      const std::vector<std::int32_t> label(data.label.begin() + std::ptrdiff_t(8 * i),
+                                            data.label.begin() + std::ptrdiff_t(8 * i + 8));
       sum += train_step(parts, sgd, loss::cross_entropy{}, x, label,
                         {.clip_norm = 0.5, .accumulation = 3, .update = i == 2});
       train_step(late, sgd, loss::cross_entropy{}, x, label, {.clip_norm = 0.5, .accumulation = 3, .update = false});
@@ -290,7 +293,8 @@ TEST_CASE("accumulation over micro-batches equals one large batch") {
 
 TEST_CASE("a schedule's value scales the learning rate") {
   const schedule::cosine s{.from = 1, .to = 0, .steps = 4};
-  CHECK(weights_after(red(), sgd, {.lr_scale = s(2)}, 1) == weights_after(red(), optimizer::sgd{.lr = 0.1 * s(2)}, {}, 1));
+  CHECK(weights_after(red(), sgd, {.lr_scale = s(2)}, 1) ==
+        weights_after(red(), optimizer::sgd{.lr = 0.1 * s(2)}, {}, 1));
   CHECK(weights_after(red(), sgd, {.lr_scale = s(2)}, 1) != weights_after(red(), sgd, {.lr_scale = s(1)}, 1));
   const auto last = weights_after(red(), sgd, {.lr_scale = s(4)}, 1), start = weights_after(red(), sgd, {}, 0);
   for (std::size_t i = 0; i < last.size(); ++i) CHECK(near(last[i], start[i]));  // cos pi = -1: nothing moves
@@ -333,6 +337,7 @@ TEST_CASE("every perturbation of the routing changes the output, an inactive one
   const auto uniform = module::mixture{.experts = expert::linear{}, .router = router::uniform{}, .n_experts = 3};
   CHECK_FALSE(near(disturbed(uniform, {.sigma = 0.5}), disturbed(uniform, {}), 1e-6));
   CHECK(near(disturbed(uniform, {.swap_top_two = true}), disturbed(uniform, {})));  // equal weights
-  CHECK(contains(message([] { disturbed(moe(), {.sigma = 0.5}); }), "mixture under routing noise: expected a dense router, found top-k"));
+  CHECK(contains(message([] { disturbed(moe(), {.sigma = 0.5}); }),
+                 "mixture under routing noise: expected a dense router, found top-k"));
   CHECK(disturbed(moe(), {}) == output(moe()));
 }

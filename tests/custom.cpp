@@ -45,7 +45,8 @@ struct nearest {
       auto& t = x.on();
       const auto c = t.use(*centres_);
       const auto norms = t.constant(1, c.rows(), 1);  // |c_e|^2 = 1^T c^2
-      const auto distance = modx::ops::add_row(-2.0 * modx::ops::matmul(x, c), modx::ops::matmul(norms, modx::ops::square(c)));
+      const auto distance =
+          modx::ops::add_row(-2.0 * modx::ops::matmul(x, c), modx::ops::matmul(norms, modx::ops::square(c)));
       const auto z = modx::ops::add_row(-distance, t.use(*sharpness_));
       return {{z}, {modx::ops::softmax_rows(z)}};
     }
@@ -123,10 +124,14 @@ TEST_CASE("a mixture of a user's policies obeys the laws of mixtures") {
                                     .combiner = user::sharpened{}, .coupling = user::mean_field{}, .n_experts = 3};
   CHECK(laws::of_mixture(backend, spec, {.in = 3, .out = 2}).numbers > 100);
   CHECK(laws::zero_scale(backend, spec, {.in = 3, .out = 2}).numbers == 10);
-  CHECK(laws::of_mixture(backend, module::mixture{.experts = user::gated{}, .router = router::top_k{.k = 1}, .n_experts = 3},
-                         {.in = 3, .out = 2}).numbers > 100);
-  CHECK(laws::permuted_experts(backend, module::mixture{.experts = user::gated{}, .router = router::uniform{}, .n_experts = 3},
-                               {.in = 3, .out = 2}).numbers == 10);
+  CHECK(laws::of_mixture(backend,
+                         module::mixture{.experts = user::gated{}, .router = router::top_k{.k = 1}, .n_experts = 3},
+                         {.in = 3, .out = 2})
+            .numbers > 100);
+  CHECK(laws::permuted_experts(backend,
+                               module::mixture{.experts = user::gated{}, .router = router::uniform{}, .n_experts = 3},
+                               {.in = 3, .out = 2})
+            .numbers == 10);
 }
 
 TEST_CASE("a mixture of a user's policies learns with a user's loss") {

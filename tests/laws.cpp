@@ -47,7 +47,8 @@ struct module {
         for (double& v : steps.data) v = 3.3e-6 * std::floor(v / 3.3e-6);
         return t.input(steps);
       }
-      auto y = wrong_square(with_ == fault::forgets_input ? ops::stop_gradient(x) : x, with_ == fault::gradient ? 1.001 : 1);
+      auto y = wrong_square(with_ == fault::forgets_input ? ops::stop_gradient(x) : x,
+                            with_ == fault::gradient ? 1.001 : 1);
       if (with_ == fault::forgets_parameter) return ops::add_row(y, ops::stop_gradient(t.use(*bias_)));
       y = ops::add_row(y, t.use(*bias_));
       if (with_ == fault::wide) return ops::columns(y, 0, y.cols() - 1);
@@ -192,10 +193,12 @@ TEST_CASE("module laws hold for a right module and break for each fault") {
     return message([&] { laws::of_module(backend, broken::module{f}, io); });
   };
   CHECK(says(broken::fault::none).empty());
-  CHECK(contains(says(broken::fault::gradient), "gradient equals central difference' is broken at input[0, 0]: expected "));
+  CHECK(contains(says(broken::fault::gradient),
+                 "gradient equals central difference' is broken at input[0, 0]: expected "));
   CHECK(contains(says(broken::fault::forgets_input), "central difference' is broken at input[0, 0]"));
   CHECK(contains(says(broken::fault::forgets_parameter), "central difference' is broken at bias[0, 0]"));
-  CHECK(contains(says(broken::fault::overwrites), "second backward pass adds the same gradient' is broken at d bias[0, 0]"));
+  CHECK(contains(says(broken::fault::overwrites),
+                 "second backward pass adds the same gradient' is broken at d bias[0, 0]"));
   CHECK(contains(says(broken::fault::wide), "output has the width of the shape' is broken: expected 3, found 2"));
   CHECK(contains(says(broken::fault::batch), "no tokens"));
   CHECK(contains(says(broken::fault::infinite), "output[0, 0]: expected a finite value, found inf"));
@@ -232,23 +235,34 @@ TEST_CASE("a kink within a step is told from a wrong gradient") {
   CHECK(report.retries == 2);
   CHECK(report.numbers == 7);
   attempts = 0;
-  CHECK(message([&] { laws::retry(o, [&](std::uint64_t) -> laws::report { ++attempts; throw laws::kink("always"); }); }) ==
-        "modx: always");
+  CHECK(message([&] {
+          laws::retry(o, [&](std::uint64_t) -> laws::report {
+            ++attempts;
+            throw laws::kink("always");
+          });
+        }) == "modx: always");
   CHECK(attempts == 10);
 }
 
 TEST_CASE("router laws break for each fault") {
   cpu64 backend{1, 1};
   using broken::routing_fault;
-  const auto dense = [&](routing_fault f) { return message([&] { laws::of_router(backend, broken::dense_router{f}, 3, 4); }); };
-  const auto sparse = [&](routing_fault f) { return message([&] { laws::of_router(backend, broken::sparse_router{f}, 3, 4); }); };
+  const auto dense = [&](routing_fault f) {
+    return message([&] { laws::of_router(backend, broken::dense_router{f}, 3, 4); });
+  };
+  const auto sparse = [&](routing_fault f) {
+    return message([&] { laws::of_router(backend, broken::sparse_router{f}, 3, 4); });
+  };
   CHECK(dense(routing_fault::none).empty());
   CHECK(contains(dense(routing_fault::negative), "law 'router: weights are >= 0' at token 0"));
-  CHECK(contains(dense(routing_fault::sum), "law 'router: weights of a token sum to 1' is broken at token 0: expected 1, found 0.999"));
+  CHECK(contains(dense(routing_fault::sum),
+                 "law 'router: weights of a token sum to 1' is broken at token 0: expected 1, found 0.999"));
   CHECK(sparse(routing_fault::none).empty());
-  CHECK(contains(sparse(routing_fault::sum), "weights sum to 1, or are the chosen probabilities' is broken at token 0: expected 1, found 0.9"));
+  CHECK(contains(sparse(routing_fault::sum),
+                 "weights sum to 1, or are the chosen probabilities' is broken at token 0: expected 1, found 0.9"));
   CHECK(contains(sparse(routing_fault::twice), "the ids of a token differ' at token 0"));
-  CHECK(contains(sparse(routing_fault::ties), "ties go to the lowest index' is broken at token 0: expected 0, found 1"));
+  CHECK(contains(sparse(routing_fault::ties),
+                 "ties go to the lowest index' is broken at token 0: expected 0, found 1"));
   CHECK(contains(sparse(routing_fault::unsorted), "tokens are sorted by expert, stably' is broken at slot"));
 }
 
@@ -266,5 +280,6 @@ TEST_CASE("combiner, coupling, loss and bank laws break") {
                  "law 'bank: shared tokens give every expert's output' is broken at output[0, 2]"));
   broken::copycat renamed;
   renamed.renamed = true;
-  CHECK(contains(message([&] { laws::of_expert(backend, renamed, {.in = 2, .out = 2}, 3); }), "law 'bank: has the parameters"));
+  CHECK(contains(message([&] { laws::of_expert(backend, renamed, {.in = 2, .out = 2}, 3); }),
+                 "law 'bank: has the parameters"));
 }

@@ -209,5 +209,6 @@ TEST_CASE("a tape says what is wrong") {
   CHECK(contains(message([&] { x.item(); }), "var::item: expected 1 element, found 2"));
   CHECK(contains(message([&] { t.backward(x); }), "backward (of a loss): expected 1 element, found 2"));
   CHECK(contains(message([&] { t.input(numbers(5), 2, 3); }), "input: expected 6 values, found 5"));
-  CHECK(contains(message([&] { t.constant(std::size_t(1) << 40, std::size_t(1) << 40, 0); }), "a size below 2^48 elements"));
+  CHECK(contains(message([&] { t.constant(std::size_t(1) << 40, std::size_t(1) << 40, 0); }),
+                 "a size below 2^48 elements"));
 }

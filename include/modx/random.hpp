@@ -9,7 +9,8 @@
 
 namespace modx {
 
-/// FNV-1a, for turning names of purposes and parameters into keys.
+/// FNV-1a from a start of its own (pinned: seeds keep their meaning), for turning names of purposes and parameters
+/// into keys.
 constexpr std::uint64_t name_hash(std::string_view name) {
   std::uint64_t h = 1469598103934665603ull;
   for (char c : name) h = (h ^ std::uint8_t(c)) * 1099511628211ull;

@@ -43,6 +43,7 @@ template <class M, class O, class L, class Target, class F>
 double train_step(M& model, const O& optimizer, const L& loss, const matrix<typename M::scalar>& x,
                   const Target& target, const step_options& options, F&& forward) {
   using B = typename M::backend_type;
+  expect_positive("train_step", "accumulation", static_cast<long long>(options.accumulation));
   auto& t = model.tape_of_step();
   t.reset();
   t.context = options.context;

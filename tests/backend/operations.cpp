@@ -80,7 +80,8 @@ TEMPLATE_TEST_CASE("backend: elementwise operations", "", float, double) {
              [&](T beta, T* y) { b.axpy(n, T(-3), x.data(), beta, y); });
     const auto unary = [&](const char* name, auto f, auto value, auto slope) {
       numbers<T> y(n);
-      check_overwrites<T>(name, each([&](double v, double, double) { return value(v); }), [&](T* out) { b.map(f, n, x.data(), out); });
+      check_overwrites<T>(name, each([&](double v, double, double) { return value(v); }),
+                          [&](T* out) { b.map(f, n, x.data(), out); });
       b.map(f, n, x.data(), y.data());
       check<T>(name, each([&](double v, double, double g) { return g * slope(v); }),
                [&](T beta, T* out) { b.map_gradient(f, n, x.data(), y.data(), dy.data(), beta, out); });
@@ -92,7 +93,9 @@ TEMPLATE_TEST_CASE("backend: elementwise operations", "", float, double) {
     unary("sigmoid", fn::sigmoid{}, s, [&](double v) { return s(v) * (1 - s(v)); });
     unary("tanh", fn::activated{activation::tanh}, [](double v) { return std::tanh(v); },
           [](double v) { return 1 - std::tanh(v) * std::tanh(v); });
-    unary("relu", fn::activated{activation::relu}, [](double v) { return v > 0 ? v : 0; }, [](double v) { return v > 0 ? 1 : 0; });
+    unary(
+        "relu", fn::activated{activation::relu}, [](double v) { return v > 0 ? v : 0; },
+        [](double v) { return v > 0 ? 1 : 0; });
     const auto binary = [&](const char* name, auto f, auto value, auto left, auto right) {
       check_overwrites<T>(name, each([&](double v, double w, double) { return value(v, w); }),
                           [&](T* out) { b.zip(f, n, x.data(), z.data(), out); });
@@ -101,14 +104,19 @@ TEMPLATE_TEST_CASE("backend: elementwise operations", "", float, double) {
       check<T>(name, each([&](double v, double w, double g) { return g * right(v, w); }),
                [&](T beta, T* out) { b.zip_gradient(f, 1, n, x.data(), z.data(), dy.data(), beta, out); });
     };
-    binary("multiply", fn::multiply{}, std::multiplies<double>(), [](double, double w) { return w; }, [](double v, double) { return v; });
-    binary("subtract", fn::subtract{}, std::minus<double>(), [](double, double) { return 1; }, [](double, double) { return -1; });
+    binary(
+        "multiply", fn::multiply{}, std::multiplies<double>(), [](double, double w) { return w; },
+        [](double v, double) { return v; });
+    binary(
+        "subtract", fn::subtract{}, std::minus<double>(), [](double, double) { return 1; },
+        [](double, double) { return -1; });
     for (const auto act : {activation::none, activation::relu, activation::gelu, activation::silu, activation::tanh}) {
       numbers<T> y(n);
       for (std::size_t i = 0; i < n; ++i) y[i] = activate(act, x[i]);
       const bool keeps = act != activation::none && act != activation::relu;
-      check_overwrites<T>("activation_gradient", each([&](double v, double, double g) { return g * activation_slope(act, v); }),
-                          [&](T* out) { b.activation_gradient(act, n, keeps ? x.data() : nullptr, y.data(), dy.data(), out); });
+      check_overwrites<T>(
+          "activation_gradient", each([&](double v, double, double g) { return g * activation_slope(act, v); }),
+          [&](T* out) { b.activation_gradient(act, n, keeps ? x.data() : nullptr, y.data(), dy.data(), out); });
     }
   }
 }
@@ -120,8 +128,8 @@ TEMPLATE_TEST_CASE("backend: rows and columns", "", float, double) {
     for (const std::size_t d : {std::size_t(1), std::size_t(5), std::size_t(16), std::size_t(131)}) {
       const auto x = draw<T>(n * d, "x"), dy = draw<T>(n * d, "dy"), s = draw<T>(n, "s"), r = draw<T>(d, "r");
       const real X = wide(x), DY = wide(dy);
-      real soft(n * d), logs(n * d), lse(n), sums(n), soft_g(n * d), log_g(n * d), lse_g(n * d), sum_g(n * d), scaled(n * d),
-          dots(n), added(n * d), columns(d), spread(n * d);
+      real soft(n * d), logs(n * d), lse(n), sums(n), soft_g(n * d), log_g(n * d), lse_g(n * d), sum_g(n * d),
+          scaled(n * d), dots(n), added(n * d), columns(d), spread(n * d);
       for (std::size_t t = 0; t < n; ++t) {
         double total = 0, inner = 0, plain = 0;
         for (std::size_t j = 0; j < d; ++j) total += std::exp(X[t * d + j]), sums[t] += X[t * d + j];
@@ -148,7 +156,8 @@ TEMPLATE_TEST_CASE("backend: rows and columns", "", float, double) {
       const auto backward = [&](row_function f, std::size_t width, const numbers<T>& g, const real& expected) {
         numbers<T> y(n * width);
         b.rows(f, n, d, x.data(), y.data());
-        check<T>("rows_gradient", expected, [&](T beta, T* dx) { b.rows_gradient(f, n, d, x.data(), y.data(), g.data(), beta, dx); });
+        check<T>("rows_gradient", expected,
+                 [&](T beta, T* dx) { b.rows_gradient(f, n, d, x.data(), y.data(), g.data(), beta, dx); });
       };
       backward(row_function::softmax, d, dy, soft_g), backward(row_function::log_softmax, d, dy, log_g);
       backward(row_function::log_sum_exp, 1, s, lse_g), backward(row_function::sum, 1, s, sum_g);
@@ -180,7 +189,8 @@ TEMPLATE_TEST_CASE("backend: parts of rows and columns", "", float, double) {
         for (std::size_t j = 0; j < m; ++j)
           taken[t * m + j] = double(x[t * d + from + j]), sums[j] += double(x[t * d + from + j]);
       check<T>("take_columns", taken, [&](T beta, T* y) { b.take_columns(n, d, from, m, x.data(), beta, y); });
-      check<T>("column_sums of a part", sums, [&](T beta, T* y) { b.column_sums(n, m, d, 1, x.data() + from, beta, y); });
+      check<T>("column_sums of a part", sums,
+               [&](T beta, T* y) { b.column_sums(n, m, d, 1, x.data() + from, beta, y); });
       for (const T beta : {T(0), T(1)}) {
         auto y = x, expected = x;
         b.put_columns(n, d, from, m, part.data(), beta, y.data());
@@ -231,7 +241,8 @@ TEMPLATE_TEST_CASE("backend: routing", "", float, double) {
   for (const std::size_t n : {0, 1, 50})
     for (const std::size_t k : {1, 2, 5}) {
       const std::size_t e = 5, m = 7;
-      const auto scores = draw<T>(n * e, "scores"), w = draw<T>(n * k, "w"), g = draw<T>(n * m, "g"), y = draw<T>(n * k * m, "y");
+      const auto scores = draw<T>(n * e, "scores"), w = draw<T>(n * k, "w"), g = draw<T>(n * m, "g"),
+                 y = draw<T>(n * k * m, "y");
       std::vector<std::int32_t> id(n * k), offsets(e + 1), position(n * k), source(n * k);
       b.top_k(n, e, k, scores.data(), id.data());
       for (std::size_t i = 0; i < n * k; ++i) {
@@ -253,7 +264,8 @@ TEMPLATE_TEST_CASE("backend: routing", "", float, double) {
           rows[i * m + j] = double(g[std::size_t(source[i]) * m + j]);
         }
       }
-      check_overwrites<T>("gather_columns", gathered, [&](T* o) { b.gather_columns(n, e, k, scores.data(), id.data(), o); });
+      check_overwrites<T>("gather_columns", gathered,
+                          [&](T* o) { b.gather_columns(n, e, k, scores.data(), id.data(), o); });
       check_overwrites<T>("gather_rows", rows, [&](T* o) { b.gather_rows(n * k, n, m, g.data(), source.data(), o); });
       check_overwrites<T>("combine_gradient, dy", dy, [&](T* o) {
         b.combine_gradient(p, m, w.data(), y.data(), g.data(), T(0), nullptr, o);
@@ -286,7 +298,8 @@ TEMPLATE_TEST_CASE("backend: cross-entropy and optimiser steps", "", float, doub
         loss += (std::log(total) - double(x[t * c + std::size_t(label[t])])) / double(n);
       }
       T value = 0;
-      check_overwrites<T>("cross_entropy gradient", gradient, [&](T* g) { b.cross_entropy(n, c, x.data(), label.data(), &value, g); });
+      check_overwrites<T>("cross_entropy gradient", gradient,
+                          [&](T* g) { b.cross_entropy(n, c, x.data(), label.data(), &value, g); });
       CHECK(support::near(double(value), loss, tolerance<T>));
       b.cross_entropy(n, c, x.data(), label.data(), &value, nullptr);
       CHECK(support::near(double(value), loss, tolerance<T>));
@@ -311,7 +324,8 @@ TEMPLATE_TEST_CASE("backend: cross-entropy and optimiser steps", "", float, doub
   double worst = 0;
   for (std::size_t i = 0; i < n; ++i) {
     const double a = 0.9 * M[i] + 0.1 * 0.5 * G[i], s = 0.99 * V[i] + 0.01 * 0.25 * G[i] * G[i];
-    const double adam = W[i] - 0.1 * (0.2 * W[i] + a / (1 - std::pow(0.9, 3)) / (std::sqrt(s / (1 - std::pow(0.99, 3))) + 1e-3));
+    const double adam =
+        W[i] - 0.1 * (0.2 * W[i] + a / (1 - std::pow(0.9, 3)) / (std::sqrt(s / (1 - std::pow(0.99, 3))) + 1e-3));
     const double momentum = 0.9 * M[i] + 0.5 * G[i] + 0.2 * W[i];
     worst = std::fmax(worst, std::fabs(double(w[i]) - adam) / std::fmax(1, std::fabs(adam)));
     worst = std::fmax(worst, std::fabs(double(w2[i]) - (W[i] - 0.1 * momentum)) / std::fmax(1, std::fabs(W[i])));
@@ -319,7 +333,8 @@ TEMPLATE_TEST_CASE("backend: cross-entropy and optimiser steps", "", float, doub
   }
   CHECK(worst < 10 * tolerance<T>);
   for (std::size_t i = 0; i < 3; ++i)
-    CHECK(support::near(double(small[i]), double(before[i]) - 0.1 * (0.5 * G[i] + 0.2 * double(before[i])), tolerance<T>));
+    CHECK(support::near(double(small[i]), double(before[i]) - 0.1 * (0.5 * G[i] + 0.2 * double(before[i])),
+                        tolerance<T>));
 }
 
 TEST_CASE("backend: large operations have the same bits for any number of threads") {

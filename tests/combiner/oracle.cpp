@@ -13,7 +13,8 @@ static_assert(modx::Combiner<oracle, cpu64, outputs<cpu64>, dense_routing<cpu64>
 
 TEST_CASE("combiner::oracle obeys the laws of combiners") {
   cpu64 backend{1, 1};
-  for (const std::size_t e : {1, 2, 5}) CHECK(modx::laws::of_combiner(backend, oracle{}, e, 3, {.seed = e}).numbers > 50);
+  for (const std::size_t e : {1, 2, 5})
+    CHECK(modx::laws::of_combiner(backend, oracle{}, e, 3, {.seed = e}).numbers > 50);
 }
 
 TEST_CASE("combiner::oracle picks the output of the domain") {
@@ -21,7 +22,8 @@ TEST_CASE("combiner::oracle picks the output of the domain") {
   modx::tape<cpu64> t(backend);
   const auto y = t.input(rows({{1, 2, 3, 4}, {5, 6, 7, 8}, {9, 10, 11, 12}}));
   const std::vector<std::int32_t> domain = {1, 0, 1};
-  CHECK(oracle{}.combine(outputs<cpu64>{y, 2}, {t.input(modx::ids(domain)), 3}).host() == rows({{3, 4}, {5, 6}, {11, 12}}));
+  CHECK(oracle{}.combine(outputs<cpu64>{y, 2}, {t.input(modx::ids(domain)), 3}).host() ==
+        rows({{3, 4}, {5, 6}, {11, 12}}));
 }
 
 TEST_CASE("combiner::oracle says what is wrong") {

@@ -46,5 +46,8 @@ TEST_CASE("combiner::residual says what is wrong") {
   CHECK(contains(message([&] { residual{}.combine(base, two, dense_routing<cpu64>{{three}, {three}}); }),
                  "weighted_sum: expected weights 1 x 2, found 1 x 3"));
   const auto p = t.input(rows({{0.5, 0.5}}));
-  CHECK(contains(message([&] { residual{}.combine(narrow, two, dense_routing<cpu64>{{p}, {p}}); }), "add: expected 1 x 1, found 1 x 2"));
+  CHECK(contains(message([&] {
+                   residual{}.combine(narrow, two, dense_routing<cpu64>{{p}, {p}});
+                 }),
+                 "add: expected 1 x 1, found 1 x 2"));
 }

@@ -24,7 +24,8 @@ TEST_CASE("combiner::residual_sum adds every expert in full") {
   const auto base = t.input(rows({{1, 2}})), y = t.input(rows({{10, 20, 30, 40}}));
   for (const double p : {0.0, 0.25}) {
     const auto w = t.input(rows({{p, 1 - p}}));
-    CHECK(near(residual_sum{0.5}.combine(base, outputs<cpu64>{y, 2}, dense_routing<cpu64>{{w}, {w}}).host(), rows({{21, 32}})));
+    CHECK(near(residual_sum{0.5}.combine(base, outputs<cpu64>{y, 2}, dense_routing<cpu64>{{w}, {w}}).host(),
+               rows({{21, 32}})));
   }
 }
 

@@ -14,7 +14,8 @@ static_assert(modx::Combiner<softmax, cpu64, slot_outputs<cpu64>, top_k_routing<
 TEST_CASE("combiner::softmax obeys the laws of combiners") {
   cpu64 backend{1, 1};
   for (const std::size_t e : {1, 2, 5})
-    for (const std::size_t m : {1, 4}) CHECK(modx::laws::of_combiner(backend, softmax{}, e, m, {.seed = e + m}).numbers > 30);
+    for (const std::size_t m : {1, 4})
+      CHECK(modx::laws::of_combiner(backend, softmax{}, e, m, {.seed = e + m}).numbers > 30);
 }
 
 TEST_CASE("combiner::softmax computes sum p_e y_e") {
@@ -23,7 +24,8 @@ TEST_CASE("combiner::softmax computes sum p_e y_e") {
   const auto y = t.input(rows({{10, 20, 30, 40}, {1, 2, 3, 4}})), p = t.input(rows({{0.25, 0.75}, {1, 0}}));
   CHECK(near(softmax{}.combine(outputs<cpu64>{y, 2}, dense_routing<cpu64>{{p}, {p}}).host(), rows({{25, 35}, {1, 2}})));
 
-  const std::vector<std::int32_t> id = {1, 0, 0, 1};  // rows: token 0 slot 1, token 1 slot 0, token 0 slot 0, token 1 slot 1
+  const std::vector<std::int32_t> id = {1, 0, 0,
+                                        1};  // rows: token 0 slot 1, token 1 slot 0, token 0 slot 0, token 1 slot 1
   const auto* ids = t.input(modx::ids(id));
   const auto order = modx::ops::sort_by_expert(t, ids, 2, 2, 2);
   const auto slots = t.input(rows({{1, 10}, {2, 20}, {3, 30}, {4, 40}}));

@@ -34,7 +34,8 @@ TEST_CASE("combiner::uniform stays finite where every softmax is 0") {
   cpu64 backend{1, 1};
   modx::tape<cpu64> t(backend);
   const auto y = t.input(rows({{2000, 0, 1000, 0}})), w = t.input(rows({{1, 0}}));
-  const auto z = uniform{uniform::average::softmaxes}.combine(outputs<cpu64>{y, 2}, dense_routing<cpu64>{{w}, {w}}).host();
+  const auto z =
+      uniform{uniform::average::softmaxes}.combine(outputs<cpu64>{y, 2}, dense_routing<cpu64>{{w}, {w}}).host();
   CHECK(near(z(0, 0), 0));
   CHECK(std::isfinite(z(0, 1)));
 }

@@ -37,6 +37,9 @@ TEST_CASE("expert::linear says what is wrong") {
   const linear::bank<cpu64> two(fine, linear{}, {3, 2}, 2);
   modx::tape<cpu64> t(backend);
   const auto x = t.input(modx::matrix<double>(4, 5));
-  CHECK(contains(message([&] { two.forward({x, nullptr}); }), "expert: expected 5 rows of the weight (the input's width), found 3"));
+  CHECK(contains(message([&] {
+                   two.forward({x, nullptr});
+                 }),
+                 "expert: expected 5 rows of the weight (the input's width), found 3"));
   CHECK(contains(message([&] { two.one(0, x); }), "linear: expected 5 rows of the weight"));
 }

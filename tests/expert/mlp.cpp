@@ -14,9 +14,12 @@ TEST_CASE("expert::mlp obeys the laws of experts") {
   for (const auto act : {modx::activation::none, modx::activation::relu, modx::activation::gelu, modx::activation::silu,
                          modx::activation::tanh})
     for (const bool bias : {true, false})
-      CHECK(modx::laws::of_expert(backend, mlp{.hidden = 3, .act = act, .bias = bias}, {.in = 2, .out = 3}, 3).numbers > 50);
+      CHECK(
+          modx::laws::of_expert(backend, mlp{.hidden = 3, .act = act, .bias = bias}, {.in = 2, .out = 3}, 3).numbers >
+          50);
   for (const std::size_t e : {1, 2, 5})
-    CHECK(modx::laws::of_expert(backend, mlp{.hidden = 5}, {.in = 3, .out = 2}, e, {.seed = e, .tokens = 7}).numbers > 50);
+    CHECK(modx::laws::of_expert(backend, mlp{.hidden = 5}, {.in = 3, .out = 2}, e, {.seed = e, .tokens = 7}).numbers >
+          50);
 }
 
 TEST_CASE("expert::mlp computes activation(x W1 + b1) W2 + b2") {

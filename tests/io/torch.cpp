@@ -191,7 +191,8 @@ TEST_CASE("torch: convolutions and pooling") {
   const auto convolution = [](const std::string& name, const reference_case& c) {
     const extent image(c.count("height"), c.count("width"), c.count("cin"));
     check(c, {{"x", image}, {"weight", {}}, {"bias", {}}}, "y", [&](auto&, const auto& in) {
-      return ops::conv2d(in[0], in[1], in[2], c.count("kernel"), c.count("pad"), name.starts_with("conv_relu"), c.count("pool"));
+      return ops::conv2d(in[0], in[1], in[2], c.count("kernel"), c.count("pad"), name.starts_with("conv_relu"),
+                         c.count("pool"));
     });
   };
   for_cases("conv2d_", 11, convolution);
@@ -224,11 +225,15 @@ void check_dense(const S& spec, const reference_case& c) {
 
 TEST_CASE("torch: dense mixtures") {
   const auto with = [](auto routing, auto combining) {
-    return module::mixture{.base = module::linear{}, .experts = expert::linear{}, .router = routing, .combiner = combining,
+    return module::mixture{.base = module::linear{},
+                           .experts = expert::linear{},
+                           .router = routing,
+                           .combiner = combining,
                            .n_experts = 5};
   };
   for_cases("mixture_residual", 2, [&](const std::string& name, const reference_case& c) {
-    if (name == "mixture_residual") return check_dense(with(router::softmax{}, combiner::residual{c.number("scale")}), c);
+    if (name == "mixture_residual")
+      return check_dense(with(router::softmax{}, combiner::residual{c.number("scale")}), c);
     check_dense(with(router::softmax{}, combiner::residual_sum{c.number("scale")}), c);
   });
   for_cases("mixture_uniform", 1, [&](const std::string&, const reference_case& c) {
@@ -242,7 +247,8 @@ TEST_CASE("torch: dense mixtures") {
 TEST_CASE("torch: top-k mixtures") {
   for_cases("mixture_top_", 2, [](const std::string&, const reference_case& c) {
     cpu64 backend{1, 2};
-    const auto spec = module::mixture{.experts = expert::mlp{.hidden = 8}, .router = router::top_k{.k = c.count("k")}, .n_experts = 4};
+    const auto spec = module::mixture{
+        .experts = expert::mlp{.hidden = 8}, .router = router::top_k{.k = c.count("k")}, .n_experts = 4};
     auto m = build(backend, spec, {.in = 6, .out = 6});
     set_parameters(m, c);
     tape<cpu64> t(backend);
@@ -286,8 +292,11 @@ void check_steps(const S& spec, shape io, const O& optimizer, const reference_ca
 template <class F>
 void with_optimizer(const std::string& name, const reference_case& c, F&& f) {
   if (name.find("adamw") != name.npos)
-    return f(optimizer::adamw{.lr = c.number("lr"), .weight_decay = c.number("weight_decay"), .beta1 = c.number("beta1"),
-                              .beta2 = c.number("beta2"), .eps = c.number("eps")});
+    return f(optimizer::adamw{.lr = c.number("lr"),
+                              .weight_decay = c.number("weight_decay"),
+                              .beta1 = c.number("beta1"),
+                              .beta2 = c.number("beta2"),
+                              .eps = c.number("eps")});
   f(optimizer::sgd{.lr = c.number("lr"), .momentum = c.number("momentum"), .weight_decay = c.number("weight_decay")});
 }
 
@@ -296,8 +305,8 @@ void with_optimizer(const std::string& name, const reference_case& c, F&& f) {
 TEST_CASE("torch: training steps of an MLP") {
   for_cases("train_step_mlp_", 4, [](const std::string& name, const reference_case& c) {
     with_optimizer(name, c, [&](const auto& o) {
-      check_steps(module::sequential(module::linear{.out = 16, .act = activation::gelu}, module::linear{}), {.in = 7, .out = 5},
-                  o, c, [](const std::string& own) { return own; });
+      check_steps(module::sequential(module::linear{.out = 16, .act = activation::gelu}, module::linear{}),
+                  {.in = 7, .out = 5}, o, c, [](const std::string& own) { return own; });
     });
   });
 }
@@ -307,8 +316,8 @@ TEST_CASE("torch: training steps of a CNN") {
     with_optimizer(name, c, [&](const auto& o) {
       using module::conv2d;
       const auto spec = module::sequential(conv2d{.channels = 3, .padding = 1, .relu = true, .pool = 2},
-                                           conv2d{.channels = 4, .padding = 1, .relu = true, .pool = 2}, module::flatten{},
-                                           module::linear{});
+                                           conv2d{.channels = 4, .padding = 1, .relu = true, .pool = 2},
+                                           module::flatten{}, module::linear{});
       check_steps(spec, {.in = {8, 8, 1}, .out = 5}, o, c,
                   [](const std::string& own) { return own[0] == '3' ? "2" + own.substr(1) : own; });
     });

@@ -53,5 +53,6 @@ TEST_CASE("loss::load_balance needs a router") {
   cpu64 backend{1, 1};
   modx::tape<cpu64> t(backend);
   const auto y = t.input(rows({{1, 0}}));
-  CHECK(contains(message([&] { load_balance{}(y, labels{}); }), "load_balance: expected a router in the forward pass, found none"));
+  CHECK(contains(message([&] { load_balance{}(y, labels{}); }),
+                 "load_balance: expected a router in the forward pass, found none"));
 }

@@ -29,7 +29,8 @@ TEST_CASE("loss::mse says what is wrong") {
   cpu64 backend{1, 1};
   modx::tape<cpu64> t(backend);
   const auto y = t.input(modx::matrix<double>(2, 3));
-  CHECK(contains(message([&] { mse{}(y, t.input(modx::matrix<double>(2, 2))); }), "subtract: expected 2 x 3, found 2 x 2"));
+  CHECK(contains(message([&] { mse{}(y, t.input(modx::matrix<double>(2, 2))); }),
+                 "subtract: expected 2 x 3, found 2 x 2"));
   const auto none = t.input(modx::matrix<double>(0, 3));
   CHECK(contains(message([&] { mse{}(none, none); }), "mean: expected values > 0, found 0"));
 }

@@ -12,7 +12,8 @@ static_assert(modx::Loss<router_z, cpu64, labels> && modx::Loss<router_z, cpu64,
 
 TEST_CASE("loss::router_z obeys the laws of losses") {
   cpu64 backend{1, 1};
-  for (const std::size_t e : {1, 2, 5}) CHECK(modx::laws::of_loss(backend, router_z{2}, 3, e, {.seed = e}).numbers > 20);
+  for (const std::size_t e : {1, 2, 5})
+    CHECK(modx::laws::of_loss(backend, router_z{2}, 3, e, {.seed = e}).numbers > 20);
 }
 
 TEST_CASE("loss::router_z computes weight mean (log sum exp z)^2 over routings") {
@@ -30,5 +31,6 @@ TEST_CASE("loss::router_z needs a router") {
   cpu64 backend{1, 1};
   modx::tape<cpu64> t(backend);
   const auto y = t.input(rows({{1, 0}}));
-  CHECK(contains(message([&] { router_z{}(y, labels{}); }), "router_z: expected a router in the forward pass, found none"));
+  CHECK(contains(message([&] { router_z{}(y, labels{}); }),
+                 "router_z: expected a router in the forward pass, found none"));
 }

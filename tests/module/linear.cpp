@@ -19,7 +19,8 @@ TEST_CASE("module::linear obeys the laws of a module") {
   for (const std::size_t in : {1, 7, 33})
     for (const std::size_t out : {1, 5})
       for (const std::uint64_t seed : {3, 4})
-        CHECK(modx::laws::of_module(backend, linear{}, {.in = in, .out = out}, {.seed = seed, .tokens = 3}).numbers > 0);
+        CHECK(modx::laws::of_module(backend, linear{}, {.in = in, .out = out}, {.seed = seed, .tokens = 3}).numbers >
+              0);
 }
 
 TEST_CASE("module::linear computes activation(x W + b)") {
@@ -55,7 +56,9 @@ TEST_CASE("module::linear says what is wrong") {
   auto m = modx::build(backend, linear{}, {.in = 3, .out = 2});
   CHECK(contains(message([&] { m.predict(modx::matrix<double>(1, 4)); }), "predict: expected 3 columns, found 4"));
   modx::tape<cpu64> t(backend);
-  CHECK(contains(message([&] { m.forward(t.input(modx::matrix<double>(1, 4))); }), "linear: expected 4 rows of the weight"));
-  CHECK(contains(message([&] { m.find("weight").set(modx::matrix<double>(2, 3)); }), "'weight': expected 3 x 2, found 2 x 3"));
+  CHECK(contains(message([&] { m.forward(t.input(modx::matrix<double>(1, 4))); }),
+                 "linear: expected 4 rows of the weight"));
+  CHECK(contains(message([&] { m.find("weight").set(modx::matrix<double>(2, 3)); }),
+                 "'weight': expected 3 x 2, found 2 x 3"));
   CHECK(contains(message([&] { m.find("up"); }), "no parameter called 'up'"));
 }

@@ -12,7 +12,9 @@ static_assert(modx::Module<max_pool, cpu64> && modx::Module<max_pool, modx::cpu>
 TEST_CASE("module::max_pool obeys the laws of a module") {
   cpu64 backend{1, 1};
   for (const auto& in : {modx::extent(4, 4, 1), modx::extent(5, 7, 3), modx::extent(2, 2, 9)})
-    CHECK(modx::laws::of_module(backend, max_pool{}, {.in = in, .out = max_pool{}.output(in)}, {.tokens = 2}).numbers > 0);
+    CHECK(
+        modx::laws::of_module(backend, max_pool{}, {.in = in, .out = max_pool{}.output(in)}, {.tokens = 2}).numbers >
+        0);
   const modx::extent in(6, 7, 2);
   modx::laws::of_module(backend, max_pool{3}, {.in = in, .out = max_pool{3}.output(in)}, {.tokens = 2});
   modx::laws::of_module(backend, max_pool{1}, {.in = in, .out = in}, {.tokens = 1});
@@ -35,7 +37,8 @@ TEST_CASE("module::max_pool says what is wrong") {
   cpu64 backend{1, 1};
   modx::tape<cpu64> t(backend);
   const auto x = t.input(std::vector<double>(6), 1, {2, 3, 1});
-  CHECK(contains(message([&] { modx::ops::max_pool(x, 3); }), "max_pool: expected an image of at least 3 x 3, found 2x3x1"));
+  CHECK(contains(message([&] { modx::ops::max_pool(x, 3); }),
+                 "max_pool: expected an image of at least 3 x 3, found 2x3x1"));
   CHECK(contains(message([&] { modx::ops::max_pool(x, 0); }), "max_pool: expected size > 0, found 0"));
   CHECK(contains(message([&] { max_pool{0}.output({4, 4, 1}); }), "max_pool: expected size > 0"));
 }

@@ -35,8 +35,11 @@ TEST_CASE("module::mixture, dense, obeys the laws of mixtures") {
   cpu64 backend{1, 1};
   CHECK(laws::of_mixture(backend, soft, io).numbers > 100);
   CHECK(laws::of_mixture(backend, red, io, {.seed = 5}).numbers > 100);
-  const auto hidden = mixture{.base = module::identity{}, .experts = expert::mlp{.hidden = 2}, .router = router::softmax{},
-                              .combiner = combiner::residual{}, .n_experts = 2};
+  const auto hidden = mixture{.base = module::identity{},
+                              .experts = expert::mlp{.hidden = 2},
+                              .router = router::softmax{},
+                              .combiner = combiner::residual{},
+                              .n_experts = 2};
   CHECK(laws::of_mixture(backend, hidden, {.in = 3, .out = 3}).numbers > 100);
   CHECK(laws::one_expert(backend, soft, io).numbers == 10);
   CHECK(laws::zero_scale(backend, red, io).numbers == 10);
@@ -115,7 +118,8 @@ TEST_CASE("module::mixture says what is wrong") {
   CHECK(contains(message([&] { build(backend, none, io); }), "mixture: expected experts > 0, found 0"));
   auto many = moe;
   many.router.k = 5;
-  CHECK(contains(message([&] { build(backend, many, io); }), "router::top_k: expected 1 <= k <= 4 experts, found k = 5"));
+  CHECK(contains(message([&] { build(backend, many, io); }),
+                 "router::top_k: expected 1 <= k <= 4 experts, found k = 5"));
   many.router.k = 0;
   CHECK(contains(message([&] { build(backend, many, io); }), "found k = 0"));
   auto m = build(backend, soft, io);
@@ -127,7 +131,8 @@ TEST_CASE("module::mixture says what is wrong") {
   const auto oracle = mixture{.experts = expert::linear{}, .router = router::uniform{}, .combiner = combiner::oracle{},
                               .n_experts = 3};
   auto o = build(backend, oracle, io);
-  CHECK(contains(message([&] { o.forward(x); }), "combiner: expected the domain of each token (batch .domains), found none"));
+  CHECK(contains(message([&] { o.forward(x); }),
+                 "combiner: expected the domain of each token (batch .domains), found none"));
   const std::vector<std::int32_t> one = {1}, wrong = {0, 3};
   t.context.domain = t.input(ids(one)), t.context.domain_count = 1;
   CHECK(contains(message([&] { o.forward(x); }), "combiner: expected 2 domain ids, found 1"));

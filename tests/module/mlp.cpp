@@ -38,5 +38,6 @@ TEST_CASE("module::mlp says what is wrong") {
   CHECK(contains(text, "parameter 'up.weight': expected at least one row and column, found 3 x 0"));
   auto m = modx::build(backend, mlp{}, {.in = 3, .out = 2});
   modx::tape<cpu64> t(backend);
-  CHECK(contains(message([&] { m.forward(t.input(modx::matrix<double>(2, 5))); }), "linear: expected 5 rows of the weight"));
+  CHECK(contains(message([&] { m.forward(t.input(modx::matrix<double>(2, 5))); }),
+                 "linear: expected 5 rows of the weight"));
 }

@@ -54,7 +54,9 @@ TEST_CASE("module::sequential says what is wrong") {
   cpu64 backend{1, 1};
   const auto no_width = message([&] { modx::build(backend, two{}, {.in = 3, .out = 2}); });
   CHECK(contains(no_width, "sequential, part 0: expected an output width of its own (linear{.out = ...}), found 0"));
-  const auto wrong = message([&] { modx::build(backend, two{linear{.out = 4}, linear{.out = 5}}, {.in = 3, .out = 2}); });
+  const auto wrong = message([&] {
+    modx::build(backend, two{linear{.out = 4}, linear{.out = 5}}, {.in = 3, .out = 2});
+  });
   CHECK(contains(wrong, "sequential, last part: expected 2 columns out, found 5"));
   const auto last = message([&] { modx::build(backend, two{linear{.out = 4}, linear{}}, {.in = 3, .out = 0}); });
   CHECK(contains(last, "sequential, part 1: expected an output width of its own"));

@@ -18,7 +18,8 @@ struct named_function {
 
 /// Gradients of f at random inputs of these shapes, for a few seeds and one and three threads; `positive` makes the
 /// inputs exp(normal).
-inline void check_gradients(const named_function& op, std::initializer_list<modx::shape> shapes, bool positive = false) {
+inline void check_gradients(const named_function& op, std::initializer_list<modx::shape> shapes,
+                            bool positive = false) {
   for (const int threads : {1, 3}) {
     cpu64 backend{1, threads};
     const auto report = modx::laws::retry({.seed = 1}, [&](std::uint64_t seed) {

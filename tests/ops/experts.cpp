@@ -18,8 +18,16 @@ modx::permutation slots(modx::tape<cpu64>& t, std::size_t n, std::size_t k, std:
 
 TEST_CASE("folding experts has true gradients") {
   const modx::shape w{4, 3}, y{4, 6}, slot_w{4, 2}, slot_y{8, 5}, part{4, 2};
-  check_gradients({"weighted_sum", [](auto&, inputs x) { return ops::weighted_sum(x[0], outputs<cpu64>{x[1], 3}); }}, {w, y});
-  check_gradients({"weighted_sum, m = 1", [](auto&, inputs x) { return ops::weighted_sum(x[0], outputs<cpu64>{x[0], 3}); }}, {w});
+  check_gradients({"weighted_sum",
+                   [](auto&, inputs x) {
+                     return ops::weighted_sum(x[0], outputs<cpu64>{x[1], 3});
+                   }},
+                  {w, y});
+  check_gradients({"weighted_sum, m = 1",
+                   [](auto&, inputs x) {
+                     return ops::weighted_sum(x[0], outputs<cpu64>{x[0], 3});
+                   }},
+                  {w});
   check_gradients({"outputs read twice", [](auto&, inputs x) {
                      const outputs<cpu64> o{x[1], 3};
                      return ops::weighted_sum(x[0], o) * ops::sum_experts(o) + o[1];
@@ -42,7 +50,8 @@ TEST_CASE("folding experts has true gradients") {
                    }}, {y});
   check_gradients({"pick_expert", [](auto& t, inputs x) {
                      static const std::vector<std::int32_t> id = {2, 0, 0, 1};
-                     return ops::pick_expert(outputs<cpu64>{x[0], 3}, t.input(modx::ids(id))) * ops::columns(x[0], 0, 2);
+                     return ops::pick_expert(outputs<cpu64>{x[0], 3}, t.input(modx::ids(id))) *
+                            ops::columns(x[0], 0, 2);
                    }}, {y});
   check_gradients({"stack", [](auto&, inputs x) {
                      const variable parts[] = {x[0], x[1], x[0]};
@@ -73,13 +82,15 @@ TEST_CASE("folding experts computes what it says") {
 TEST_CASE("folding experts says what is wrong") {
   cpu64 backend{1, 1};
   modx::tape<cpu64> t(backend);
-  const auto y = t.input(modx::matrix<double>(2, 4)), w = t.input(modx::matrix<double>(2, 3)), one = t.input(modx::matrix<double>(1, 4));
+  const auto y = t.input(modx::matrix<double>(2, 4)), w = t.input(modx::matrix<double>(2, 3)),
+             one = t.input(modx::matrix<double>(1, 4));
   const outputs<cpu64> o{y, 2};
   CHECK(contains(message([&] { ops::weighted_sum(w, o); }), "weighted_sum: expected weights 2 x 2, found 2 x 3"));
   CHECK(contains(message([&] { ops::weighted_sum(w, slot_outputs<cpu64>{y, slots(t, 2, 1, 2)}); }),
                  "weighted_sum: expected weights 2 x 1, found 2 x 3"));
   CHECK(contains(message([&] { ops::stack(inputs()); }), "stack: expected at least one tensor, found none"));
-  CHECK(contains(message([&] { ops::concat_rows(inputs()); }), "concat_rows: expected at least one tensor, found none"));
+  CHECK(contains(message([&] { ops::concat_rows(inputs()); }),
+                 "concat_rows: expected at least one tensor, found none"));
   const variable uneven[] = {y, w}, short_one[] = {y, one};
   CHECK(contains(message([&] { ops::stack(inputs(uneven)); }), "stack: expected 2 x 4, found 2 x 3"));
   CHECK(contains(message([&] { ops::stack(inputs(short_one)); }), "stack: expected 2 x 4, found 1 x 4"));

@@ -14,7 +14,8 @@ TEST_CASE("gathering and permuting have true gradients") {
                    }}, {{5, 4}});
   check_gradients({"permute_rows", [](auto& t, inputs x) {
                      const auto scores = t.input(modx::laws::draw(5, "scores", 6, 3));
-                     return ops::square(ops::permute_rows(x[0], ops::sort_by_expert(t, ops::top_k(scores, 2), 6, 2, 3)));
+                     return ops::square(
+                         ops::permute_rows(x[0], ops::sort_by_expert(t, ops::top_k(scores, 2), 6, 2, 3)));
                    }}, {{6, 3}});
   check_gradients({"permute_rows, read twice", [](auto& t, inputs x) {
                      const auto scores = t.input(modx::laws::draw(5, "scores", 6, 3));

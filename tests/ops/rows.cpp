@@ -27,9 +27,12 @@ TEST_CASE("operations along rows have true gradients") {
   };
   for (const auto& op : unary) CHECK_NOTHROW(check_gradients(op, {{3, 4}}));
   for (const auto& op : unary) CHECK_NOTHROW(check_gradients(op, {{5, 19}}));
-  CHECK_NOTHROW(check_gradients({"normalize_rows", [](auto&, inputs x) { return ops::normalize_rows(x[0]); }}, {{3, 4}}, true));
-  CHECK_NOTHROW(check_gradients({"scale_rows", [](auto&, inputs x) { return ops::scale_rows(x[0], x[1]); }}, {{3, 4}, {3, 1}}));
-  CHECK_NOTHROW(check_gradients({"add_row", [](auto&, inputs x) { return ops::square(ops::add_row(x[0], x[1])); }}, {{3, 4}, {1, 4}}));
+  CHECK_NOTHROW(
+      check_gradients({"normalize_rows", [](auto&, inputs x) { return ops::normalize_rows(x[0]); }}, {{3, 4}}, true));
+  CHECK_NOTHROW(
+      check_gradients({"scale_rows", [](auto&, inputs x) { return ops::scale_rows(x[0], x[1]); }}, {{3, 4}, {3, 1}}));
+  CHECK_NOTHROW(check_gradients({"add_row", [](auto&, inputs x) { return ops::square(ops::add_row(x[0], x[1])); }},
+                                {{3, 4}, {1, 4}}));
   CHECK_NOTHROW(check_gradients({"add_row twice", [](auto&, inputs x) {
                                    return ops::square(ops::add_row(ops::add_row(x[0], x[1]), x[1]));
                                  }}, {{3, 4}, {1, 4}}));
@@ -41,7 +44,8 @@ TEST_CASE("operations along rows compute what they say") {
   const double l3 = std::log(3.0);
   const auto x = t.input(rows({{0, l3}, {5, 5}}));
   CHECK(near(ops::softmax_rows(x).host(), rows({{0.25, 0.75}, {0.5, 0.5}})));
-  CHECK(near(ops::log_softmax_rows(x).host(), rows({{std::log(0.25), std::log(0.75)}, {std::log(0.5), std::log(0.5)}})));
+  CHECK(near(ops::log_softmax_rows(x).host(),
+             rows({{std::log(0.25), std::log(0.75)}, {std::log(0.5), std::log(0.5)}})));
   CHECK(near(ops::log_sum_exp_rows(x).host(), rows({{std::log(4.0)}, {5 + std::log(2.0)}})));
   const auto y = t.input(rows({{1, 2, 3}, {4, 5, 6}}));
   CHECK(ops::sum_rows(y).host() == rows({{6}, {15}}));
@@ -81,9 +85,11 @@ TEST_CASE("operations along rows say what is wrong") {
   CHECK(contains(message([&] { ops::rows(x, ~std::size_t(0), 2); }), "rows: expected a range within 2 rows"));
   CHECK(contains(message([&] { ops::softmax_rows(none); }), "columns > 0, found 0"));
   CHECK(contains(message([&] { ops::mean(none); }), "mean: expected values > 0, found 0"));
-  CHECK(contains(message([&] { ops::mean_of_rows(t.input(modx::matrix<double>(0, 3))); }), "mean_of_rows: expected rows > 0"));
+  CHECK(contains(message([&] { ops::mean_of_rows(t.input(modx::matrix<double>(0, 3))); }),
+                 "mean_of_rows: expected rows > 0"));
   const std::vector<std::int32_t> high = {0, 2}, low = {-1};
-  CHECK(contains(message([&] { ops::take_rows(x, t.input(modx::ids(high)), 2); }), "id of token 1: expected 0 <= id < 2, found 2"));
+  CHECK(contains(message([&] { ops::take_rows(x, t.input(modx::ids(high)), 2); }),
+                 "id of token 1: expected 0 <= id < 2, found 2"));
   CHECK(contains(message([&] { ops::take_rows(x, t.input(modx::ids(low)), 1); }), "found -1"));
   const auto trained = t.input(modx::matrix<double>(2, 3).data, 2, 3, true);
   CHECK(contains(message([&] { ops::take_rows(trained, t.input(modx::ids(high)), 1); }),

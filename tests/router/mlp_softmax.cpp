@@ -36,6 +36,9 @@ TEST_CASE("router::mlp_softmax says what is wrong") {
   cpu64 backend{1, 1};
   modx::parameter_list<cpu64> list;
   modx::builder<cpu64> b(backend, list, 1, "router");
-  CHECK(contains(message([&] { mlp_softmax::bound<cpu64>(b, mlp_softmax{.hidden = 0}, {3, 2}); }), "'router.up.weight'"));
+  CHECK(contains(message([&] {
+                   mlp_softmax::bound<cpu64>(b, mlp_softmax{.hidden = 0}, {3, 2});
+                 }),
+                 "'router.up.weight'"));
   CHECK(contains(message([&] { mlp_softmax::bound<cpu64>(b, mlp_softmax{}, {3, 0}); }), "'router.down.weight'"));
 }

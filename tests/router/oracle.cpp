@@ -35,13 +35,17 @@ TEST_CASE("router::oracle says what is wrong") {
   const oracle::bound<cpu64> router(b, oracle{}, {1, 3});
   modx::tape<cpu64> t(backend);
   const auto x = t.input(modx::matrix<double>(2, 1));
-  CHECK(contains(message([&] { router.route(x); }), "router::oracle: expected the domain of each token (batch .domains), found none"));
+  CHECK(contains(message([&] { router.route(x); }),
+                 "router::oracle: expected the domain of each token (batch .domains), found none"));
   for (const auto& bad : {std::vector<std::int32_t>{0, 3}, {0, -1}}) {
     t.context.domain = t.input(modx::ids(bad)), t.context.domain_count = 2;
     const auto text = message([&] { router.route(x); });
     CHECK(contains(text, "id of token 1: expected 0 <= id < 3, found " + std::to_string(bad[1])));
   }
-  CHECK(contains(message([&] { oracle::bound<cpu64>(b, oracle{}, {1, 0}); }), "router::oracle: expected experts > 0, found 0"));
+  CHECK(contains(message([&] {
+                   oracle::bound<cpu64>(b, oracle{}, {1, 0});
+                 }),
+                 "router::oracle: expected experts > 0, found 0"));
   t.context.domain_count = 3;
   CHECK(contains(message([&] { router.route(x); }), "router::oracle: expected 2 domain ids, found 3"));
 }

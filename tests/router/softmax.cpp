@@ -39,6 +39,12 @@ TEST_CASE("router::softmax says what is wrong") {
   modx::parameter_list<cpu64> list;
   modx::builder<cpu64> b(backend, list, 1, "router");
   for (const double bad : {0.0, -1.0, std::nan("")})
-    CHECK(contains(message([&] { softmax::bound<cpu64>(b, softmax{bad}, {3, 2}); }), "router::softmax: expected temperature > 0"));
-  CHECK(contains(message([&] { softmax::bound<cpu64>(b, softmax{}, {3, 0}); }), "parameter 'router.weight': expected at least one"));
+    CHECK(contains(message([&] {
+                     softmax::bound<cpu64>(b, softmax{bad}, {3, 2});
+                   }),
+                   "router::softmax: expected temperature > 0"));
+  CHECK(contains(message([&] {
+                   softmax::bound<cpu64>(b, softmax{}, {3, 0});
+                 }),
+                 "parameter 'router.weight': expected at least one"));
 }

@@ -57,7 +57,8 @@ TEST_CASE("router::top_k gives ties to the lowest index") {
   fixture f({.k = 3}, rows({{1, 2, 2, 1, 2, 1}}));
   const auto r = f.router.route(f.t.input(rows({{1}, {0}, {-1}})));
   CHECK(ids_of(r) == std::vector<std::int32_t>{1, 2, 4, 0, 1, 2, 0, 3, 5});
-  CHECK(near(r.weights.value.host(), rows({{1 / 3., 1 / 3., 1 / 3.}, {1 / 3., 1 / 3., 1 / 3.}, {1 / 3., 1 / 3., 1 / 3.}})));
+  CHECK(near(r.weights.value.host(),
+             rows({{1 / 3., 1 / 3., 1 / 3.}, {1 / 3., 1 / 3., 1 / 3.}, {1 / 3., 1 / 3., 1 / 3.}})));
 }
 
 TEST_CASE("router::top_k sorts tokens by expert, stably, with empty experts") {

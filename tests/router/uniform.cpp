@@ -31,5 +31,8 @@ TEST_CASE("router::uniform needs experts") {
   cpu64 backend{1, 1};
   modx::parameter_list<cpu64> list;
   modx::builder<cpu64> b(backend, list, 1);
-  CHECK(contains(message([&] { uniform::bound<cpu64>(b, uniform{}, {3, 0}); }), "router::uniform: expected experts > 0, found 0"));
+  CHECK(contains(message([&] {
+                   uniform::bound<cpu64>(b, uniform{}, {3, 0});
+                 }),
+                 "router::uniform: expected experts > 0, found 0"));
 }
