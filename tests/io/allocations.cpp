@@ -11,8 +11,8 @@
 
 #include "catch.hpp"
 #include "idx_files.hpp"
-#include "malformed_safetensors.hpp"
 #include "io_support.hpp"
+#include "malformed_safetensors.hpp"
 
 namespace {
 thread_local bool watching = false;
@@ -106,71 +106,97 @@ void starve(const char* what, F f, C check) {
 TEST_CASE("io: out of memory at every allocation: bad_alloc, nothing lost, nothing leaked", "[io]") {
   temp_folder dir;
   const std::string data(64, 'x');
-  const std::vector<tensor_entry> tensors = {{"a tensor with a long name", dtype::f32, {2, 3}, std::as_bytes(std::span(data)).first(24)},
-                                             {"b", dtype::u8, {64}, std::as_bytes(std::span(data))}};
+  const std::vector<tensor_entry> tensors = {
+      {"a tensor with a long name", dtype::f32, {2, 3}, std::as_bytes(std::span(data)).first(24)},
+      {"b", dtype::u8, {64}, std::as_bytes(std::span(data))}};
   const auto only = [&](std::vector<std::string> names) {
     return [&dir, names] { CHECK(names_in(dir.path()) == names); };
   };
   write_safetensors(dir / "t", tensors, {{"key", "a value of some length"}});
   const auto bytes = get(dir / "t");
-  starve("read", [&] { safetensors_file f(dir / "t"); }, only({"t"}));
-  starve("stream", [&] {
-    safetensors_stream f(dir / "t");
-    std::vector<std::byte> storage;
-    f.read("b", storage);
-  }, only({"t"}));
-  starve("write", [&] { write_safetensors(dir / "t", tensors, {{"key", "a value of some length"}}); }, [&] {
-    only({"t"})();
-    CHECK(get(dir / "t") == bytes);
-  });
+  starve(
+      "read", [&] { safetensors_file f(dir / "t"); }, only({"t"}));
+  starve(
+      "stream",
+      [&] {
+        safetensors_stream f(dir / "t");
+        std::vector<std::byte> storage;
+        f.read("b", storage);
+      },
+      only({"t"}));
+  starve(
+      "write",
+      [&] {
+        write_safetensors(dir / "t", tensors, {{"key", "a value of some length"}});
+      },
+      [&] {
+        only({"t"})();
+        CHECK(get(dir / "t") == bytes);
+      });
   put(dir / "bad", bytes.substr(0, bytes.size() - 1));
-  starve("refuse", [&] { code_of([&] { safetensors_file f(dir / "bad"); }); }, only({"bad", "t"}));
+  starve(
+      "refuse", [&] { code_of([&] { safetensors_file f(dir / "bad"); }); }, only({"bad", "t"}));
   fs::remove(dir / "bad");
   fs::remove(dir / "t");
 
   {
-    const nlohmann::json meta = "a string of more than a few bytes";  // destroying an array or object allocates: nlohmann's
+    const nlohmann::json meta =
+        "a string of more than a few bytes";  // destroying an array or object allocates: nlohmann's
     checkpoint_store store(dir.path(), "m", 1);
     store.save(1, tensors, meta);
-    starve("save", [&] { store.save(2, tensors, meta); }, [&] {
-      const auto c = store.load_newest();
-      REQUIRE(c.has_value());
-      CHECK((c->step == 1 || c->step == 2));
-      CHECK(c->meta == meta);
-      for (const auto& name : names_in(dir.path())) CHECK_FALSE(is_temp_name(name));
-      fs::remove(store.path(2));
-      store.save(1, tensors, meta);
-    });
-    starve("load", [&] { store.load_newest(); }, [] {});
+    starve(
+        "save", [&] { store.save(2, tensors, meta); },
+        [&] {
+          const auto c = store.load_newest();
+          REQUIRE(c.has_value());
+          CHECK((c->step == 1 || c->step == 2));
+          CHECK(c->meta == meta);
+          for (const auto& name : names_in(dir.path())) CHECK_FALSE(is_temp_name(name));
+          fs::remove(store.path(2));
+          store.save(1, tensors, meta);
+        });
+    starve(
+        "load", [&] { store.load_newest(); }, [] {});
     CHECK(store.load_newest()->step == 1);  // a load without memory has not called it damaged
     fs::remove(store.path(1));
   }
 
   put(dir / "t10k-images-idx3-ubyte.gz", gzip(idx_text({2, 3, 4})));
   put(dir / "t10k-labels-idx1-ubyte", idx_text({2}));
-  starve("images", [&] { load_image_set(dir.path(), split::test); }, [] {});
+  starve(
+      "images", [&] { load_image_set(dir.path(), split::test); }, [] {});
 
   run_folder(dir / "run").write_text("some text", "old");
-  starve("run folder", [&] { run_folder(dir / "run").write_text("a/file with a long name", "new"); }, [&] {
-    CHECK(get(dir / "run" / "some text") == "old");
-    const auto text = get(dir / "run" / "a" / "file with a long name");
-    CHECK((text == "<no such file>" || text == "new"));
-  });
+  starve(
+      "run folder", [&] { run_folder(dir / "run").write_text("a/file with a long name", "new"); },
+      [&] {
+        CHECK(get(dir / "run" / "some text") == "old");
+        const auto text = get(dir / "run" / "a" / "file with a long name");
+        CHECK((text == "<no such file>" || text == "new"));
+      });
   const nlohmann::json line = "some text that is long enough";
-  starve("log", [&] { jsonl_file(dir / "log").append(line); }, [&] {
-    const auto text = get(dir / "log");
-    CHECK((text == "<no such file>" || text.empty() || text.ends_with("\n")));
-  });
+  starve(
+      "log", [&] { jsonl_file(dir / "log").append(line); },
+      [&] {
+        const auto text = get(dir / "log");
+        CHECK((text == "<no such file>" || text.empty() || text.ends_with("\n")));
+      });
 }
 
 TEST_CASE("io: memory before a file is believed is at most 3 times its size and 8 MiB", "[io]") {
   auto files = malformed_safetensors();
-  const auto add = [&](const std::string& name, const std::string& header) { files.push_back({name, safetensors_text(header), ""}); };
+  const auto add = [&](const std::string& name, const std::string& header) {
+    files.push_back({name, safetensors_text(header), ""});
+  };
   std::string many, names, shapes, keys, few;
-  for (int i = 0; i < 100'000; ++i) many += (i ? ",\"" : "\"") + std::to_string(i) + "\":" + tensor_json("[0]", "[0,0]", "\"U8\"");
-  for (int i = 0; i < 500; ++i) names += (i ? ",\"" : "\"") + std::string(4000, 'n') + std::to_string(i) + "\":" + tensor_json("[0]", "[0,0]");
+  for (int i = 0; i < 100'000; ++i)
+    many += (i ? ",\"" : "\"") + std::to_string(i) + "\":" + tensor_json("[0]", "[0,0]", "\"U8\"");
+  for (int i = 0; i < 500; ++i)
+    names +=
+        (i ? ",\"" : "\"") + std::string(4000, 'n') + std::to_string(i) + "\":" + tensor_json("[0]", "[0,0]");
   for (int i = 0; i < 150'000; ++i)
-    shapes += (i ? ",\"" : "\"") + std::to_string(i) + "\":" + tensor_json("[0,0,0,0,0,0,0,0]", "[0,0]", "\"U8\"");
+    shapes +=
+        (i ? ",\"" : "\"") + std::to_string(i) + "\":" + tensor_json("[0,0,0,0,0,0,0,0]", "[0,0]", "\"U8\"");
   for (int i = 0; i < 50'000; ++i) keys += (i ? ",\"" : "\"") + std::to_string(i) + "\":\"\"";
   add("100,000 tensors", "{" + many + "}");
   add("long names", "{" + names + "}");
@@ -199,7 +225,8 @@ TEST_CASE("io: memory before a file is believed is at most 3 times its size and 
     });
     INFO(f.name << ": " << f.bytes.size() << " bytes cost " << used);
     CHECK(used <= 3 * f.bytes.size() + (8u << 20));
-    if (f.bytes.size() > 4'000'000) worst = std::max(worst, static_cast<double>(used) / static_cast<double>(f.bytes.size()));
+    if (f.bytes.size() > 4'000'000)
+      worst = std::max(worst, static_cast<double>(used) / static_cast<double>(f.bytes.size()));
   }
   WARN("worst of the large ones: " << worst << " times the file");
 }

@@ -44,7 +44,7 @@ void save(checkpoint_store& store, std::uint64_t step, std::size_t size = 1000) 
 
 }  // namespace
 
-TEST_CASE("checkpoint: the newest comes back; old ones go, but never before", "[io]") {
+TEST_CASE("checkpoint: the newest comes back, old ones go, but never before", "[io]") {
   temp_folder dir;
   checkpoint_store store(dir / "deep" / "run", "model", 2);
   CHECK_FALSE(store.load_newest().has_value());
@@ -56,7 +56,8 @@ TEST_CASE("checkpoint: the newest comes back; old ones go, but never before", "[
     CHECK(holds_step(*c, step * 10));
     CHECK(c->messages.empty());
   }
-  CHECK(names_in(dir / "deep" / "run") == std::vector<std::string>{"model-000000030.safetensors", "model-000000040.safetensors"});
+  CHECK(names_in(dir / "deep" / "run") ==
+        std::vector<std::string>{"model-000000030.safetensors", "model-000000040.safetensors"});
   save(store, 40);  // the same step again
   CHECK(store.steps() == std::vector<std::uint64_t>{30, 40});
   save(store, 35);  // back from an older one: newer files are left alone
@@ -110,10 +111,12 @@ TEST_CASE("checkpoint: 60 corruptions of the newest fall back to the one before,
     auto s = good;
     const auto at = next(s.size());
     s[at] = static_cast<char>(s[at] ^ 1 << next(8));
-    if (const auto end = good.find("}   "); at > end && at < end + 12) continue;  // padding: one blank for another is harmless
+    if (const auto end = good.find("}   "); at > end && at < end + 12)
+      continue;  // padding: one blank for another is harmless
     check(s, "flip at " + std::to_string(at));
   }
-  for (const char* inside : {"modx.xxh128", "modx.meta", "modx.step", "modx.checkpoint", "epoch", "half of it", "U8", "[1000]"}) {
+  for (const char* inside :
+       {"modx.xxh128", "modx.meta", "modx.step", "modx.checkpoint", "epoch", "half of it", "U8", "[1000]"}) {
     auto s = good;
     const auto at = s.find(inside);
     REQUIRE(at != s.npos);
@@ -140,7 +143,7 @@ TEST_CASE("checkpoint: 60 corruptions of the newest fall back to the one before,
   CHECK(holds_step(*store.load_newest(), 2));
 }
 
-TEST_CASE("checkpoint: a damaged file is no reserve; none good is an error, not a fresh start", "[io]") {
+TEST_CASE("checkpoint: a damaged file is no reserve, none good is an error, not a fresh start", "[io]") {
   temp_folder dir;
   checkpoint_store store(dir.path(), "m", 2);
   save(store, 1);
@@ -195,14 +198,18 @@ TEST_CASE("checkpoint: any failing call leaves the old checkpoint loadable", "[i
       checkpoint_store store(dir.path(), "m", 1, os);
       bool saved = false;
       std::vector<std::string> messages;
-      const auto code = code_of([&] { messages = store.save(2, model(2).entries, {{"epoch", 2}}), saved = true; });
+      const auto code = code_of([&] {
+        messages = store.save(2, model(2).entries, {{"epoch", 2}}), saved = true;
+      });
       INFO("call " << n << " " << os.failed() << ", errno " << e << ", " << code);
       CHECK(open_descriptors() == before);
       checkpoint_store after(dir.path(), "m", 1);
       const auto c = after.load_newest();
       REQUIRE(c.has_value());
       if (saved) CHECK(holds_step(*c, 2));
-      if (!saved) CHECK((holds_step(*c, 1) || (os.failed() == "fsync" && os.count("rename") == 1 && holds_step(*c, 2))));
+      if (!saved)
+        CHECK(
+            (holds_step(*c, 1) || (os.failed() == "fsync" && os.count("rename") == 1 && holds_step(*c, 2))));
       if (!saved) CHECK(fs::exists(after.path(1)));
       if (saved && os.failed() == "unlink" && e != 0) CHECK(messages.size() == 1);
       CHECK(names_in(dir.path()).size() <= 2);
@@ -224,7 +231,8 @@ TEST_CASE("checkpoint: kill -9 while saving: none torn, none lost, no temp after
   constexpr std::size_t size = 175'000;  // 1.05 MB a checkpoint
   temp_folder dir;
   const auto start = std::chrono::steady_clock::now();
-  std::uint64_t random = 42, newest = 0, acknowledged_in_all = 0, longest = 10'000;  // microseconds, tuned to about a save a kill
+  std::uint64_t random = 42, newest = 0, acknowledged_in_all = 0,
+                longest = 10'000;  // microseconds, tuned to about a save a kill
   int kills = 0, with_temp = 0;
   while (kills < 400 && std::chrono::steady_clock::now() - start < std::chrono::seconds(8)) {
     int pipe[2];
@@ -270,9 +278,11 @@ TEST_CASE("checkpoint: kill -9 while saving: none torn, none lost, no temp after
     newest = c->step;
   }
   checkpoint_store store(dir.path(), "m", 2);
-  save(store, newest + 1, size);  // kills between rename and deletion leave old ones; the next save takes them along
+  save(store, newest + 1,
+       size);  // kills between rename and deletion leave old ones; the next save takes them along
   CHECK(store.steps() == std::vector<std::uint64_t>{newest, newest + 1});
-  WARN(kills << " kills, " << acknowledged_in_all << " saves acknowledged, " << with_temp << " temp files left by kills and swept");
+  WARN(kills << " kills, " << acknowledged_in_all << " saves acknowledged, " << with_temp
+             << " temp files left by kills and swept");
   CHECK(kills >= 20);
   CHECK(acknowledged_in_all > 0);
   CHECK(with_temp > 0);  // else no kill hit a save

@@ -1,4 +1,5 @@
-// Power cuts, simulated: every prefix of the system calls of a save, with every sort of loss of what was not yet fsynced.
+// Power cuts, simulated: every prefix of the system calls of a save, with every sort of loss of what was not
+// yet fsynced.
 #include <modx/io/checkpoint.hpp>
 
 #include "catch.hpp"
@@ -37,13 +38,21 @@ class recorder : public syscalls {
     if (copy >= 0) files_[copy] = files_[fd];
     return copy;
   }
-  int reserve(int fd, off_t n) override { return note({change::reserve, files_[fd], {}, {}, {}, n}), syscalls::reserve(fd, n); }
+  int reserve(int fd, off_t n) override {
+    return note({change::reserve, files_[fd], {}, {}, {}, n}), syscalls::reserve(fd, n);
+  }
   ssize_t write(int fd, const void* p, std::size_t n) override {
     const auto done = syscalls::write(fd, p, std::min<std::size_t>(n, 300));  // several pieces
-    note({change::write, files_[fd], {}, {}, std::string(static_cast<const char*>(p), static_cast<std::size_t>(done))});
+    note({change::write,
+          files_[fd],
+          {},
+          {},
+          std::string(static_cast<const char*>(p), static_cast<std::size_t>(done))});
     return done;
   }
-  int truncate(int fd, off_t n) override { return note({change::truncate, files_[fd], {}, {}, {}, n}), syscalls::truncate(fd, n); }
+  int truncate(int fd, off_t n) override {
+    return note({change::truncate, files_[fd], {}, {}, {}, n}), syscalls::truncate(fd, n);
+  }
   int sync(int fd) override {
     note({files_[fd] < 0 ? change::sync_folder : change::sync_file, files_[fd], {}, {}, {}});
     return syscalls::sync(fd);
@@ -90,14 +99,19 @@ struct disk {
       case change::truncate:
         files[c.file].now.resize(static_cast<std::size_t>(c.size));
         break;
-      case change::sync_file: files[c.file].durable = files[c.file].now; break;
+      case change::sync_file:
+        files[c.file].durable = files[c.file].now;
+        break;
       case change::rename:
-      case change::unlink: pending_names.push_back(c); break;
+      case change::unlink:
+        pending_names.push_back(c);
+        break;
       case change::sync_folder:
         for (const auto& p : pending_names) rename_in(durable_names, p);
         pending_names.clear();
         break;
-      case change::acknowledge: break;
+      case change::acknowledge:
+        break;
     }
   }
   static void rename_in(std::map<std::string, int>& names, const change& c) {
@@ -110,18 +124,24 @@ struct disk {
   static std::string after(const inode& f, int how) {
     if (f.now == f.durable) return f.durable;
     switch (how) {
-      case none: return f.now;
-      case all: return f.durable;
-      case zeros: return std::string(f.now.size(), '\0');
-      case half: return f.now.substr(0, f.now.size() / 2);
-      default: return f.now.substr(0, f.now.size() / 2) + std::string(f.now.size() - f.now.size() / 2, '\0');
+      case none:
+        return f.now;
+      case all:
+        return f.durable;
+      case zeros:
+        return std::string(f.now.size(), '\0');
+      case half:
+        return f.now.substr(0, f.now.size() / 2);
+      default:
+        return f.now.substr(0, f.now.size() / 2) + std::string(f.now.size() - f.now.size() / 2, '\0');
     }
   }
 };
 
 }  // namespace
 
-TEST_CASE("checkpoint: a power cut at any call, losing any unsynced part, leaves the old or the new one", "[io]") {
+TEST_CASE("checkpoint: a power cut at any call, losing any unsynced part, leaves the old or the new one",
+          "[io]") {
   const auto weights = [](std::uint64_t step) { return std::string(800, static_cast<char>('a' + step)); };
   const auto entry = [](const std::string& w) {
     return tensor_entry{"w", dtype::u8, {w.size()}, std::as_bytes(std::span(w.data(), w.size()))};
@@ -144,13 +164,15 @@ TEST_CASE("checkpoint: a power cut at any call, losing any unsynced part, leaves
   for (std::size_t n = 0; n <= os.log.size(); ++n) {
     if (n > 0) {
       d.apply(os.log[n - 1]);
-      if (os.log[n - 1].what == change::acknowledge) acknowledged = static_cast<std::uint64_t>(os.log[n - 1].size);
+      if (os.log[n - 1].what == change::acknowledge)
+        acknowledged = static_cast<std::uint64_t>(os.log[n - 1].size);
       next = acknowledged + 1;
     }
     const std::size_t pending = d.pending_names.size();
     REQUIRE(pending <= 8);
     for (int how = 0; how < disk::losses; ++how)
-      for (std::size_t kept = 0; kept < std::size_t{1} << pending; ++kept) {  // any subset of the changes of names
+      for (std::size_t kept = 0; kept < std::size_t{1} << pending;
+           ++kept) {  // any subset of the changes of names
         auto names = d.durable_names;
         for (std::size_t p = 0; p < pending; ++p)
           if (kept >> p & 1) disk::rename_in(names, d.pending_names[p]);
@@ -165,7 +187,8 @@ TEST_CASE("checkpoint: a power cut at any call, losing any unsynced part, leaves
         REQUIRE((c->step == acknowledged || c->step == next));
         REQUIRE(c->messages.empty());  // no file in sight is torn
         const auto want = weights(c->step);
-        REQUIRE(std::ranges::equal(c->file.at("w").bytes, std::as_bytes(std::span(want.data(), want.size()))));
+        REQUIRE(
+            std::ranges::equal(c->file.at("w").bytes, std::as_bytes(std::span(want.data(), want.size()))));
         for (const auto& name : names_in(dir.path())) REQUIRE_FALSE(is_temp_name(name));
       }
   }

@@ -25,6 +25,8 @@ TEST_CASE("idx: reads what was written, raw and gzipped, rank 1 to 8", "[io]") {
       for (std::size_t i = 0; i < a.data.size(); ++i) CHECK(a.data[i] == static_cast<std::uint8_t>(i * 7));
     }
   }
+  put(dir / "a.gz", named(gzip(idx_text({2})), 1 << 15));
+  CHECK(load_idx(dir / "a.gz").data.size() == 2);
   // Larger than every buffer on the way.
   const auto text = idx_text({3, 1000, 1001});
   put(dir / "a.gz", gzip(text));
@@ -50,6 +52,12 @@ std::string with_type(int type) {
 std::string with_rank(int rank) {
   auto s = idx_text({2, 3});
   s[3] = static_cast<char>(rank);
+  return s;
+}
+/// A gzip file of `size` bytes with the same contents: a long original name in its header.
+std::string named(const std::string& zip, std::size_t size) {
+  auto s = zip.substr(0, 10) + std::string(size - zip.size() - 1, 'n') + '\0' + zip.substr(10);
+  s[3] = 8;
   return s;
 }
 std::string changed(std::string s, std::size_t at, int by) {
@@ -154,6 +162,7 @@ TEST_CASE("idx: malformed gzip gives exact codes", "[io]") {
       {"wrong length", changed(zip, zip.size() - 4, 1), "corrupt_gzip"},
       {"one byte after the end", zip + std::string(1, '\0'), "trailing_bytes"},
       {"a second member", zip + zip, "trailing_bytes"},
+      {"one byte after the end, in the next piece", named(zip, 1 << 15) + "x", "trailing_bytes"},
       {"64 KiB after the end", zip + std::string(65536, 'x'), "trailing_bytes"},
       {"more contents than the header says", gzip(ok + "x"), "trailing_bytes"},
       {"bomb", bomb, "trailing_bytes"},
@@ -173,7 +182,8 @@ TEST_CASE("idx: things that are no regular files", "[io]") {
   fs::create_directory(dir / "d.gz");
   REQUIRE(::mkfifo((dir / "f").c_str(), 0600) == 0);
   REQUIRE(::mkfifo((dir / "f.gz").c_str(), 0600) == 0);
-  for (const char* name : {"d", "d.gz", "f", "f.gz"}) CHECK(code_of([&] { load_idx(dir / name); }) == "not_regular_file");
+  for (const char* name : {"d", "d.gz", "f", "f.gz"})
+    CHECK(code_of([&] { load_idx(dir / name); }) == "not_regular_file");
   CHECK(code_of([&] { load_idx(dir / "none"); }) == "not_found");
   CHECK(code_of([&] { load_idx(dir / "none.gz"); }) == "not_found");
   fs::create_symlink(dir / "loop", dir / "loop");
@@ -198,7 +208,8 @@ TEST_CASE("idx: every truncation and every bit flip is an error or the same shap
         const auto a = load_idx(file);
         CHECK(a.shape == std::vector<std::size_t>{2, 3, 2});
         CHECK(a.data.size() == 12);
-        if (zipped) CHECK(std::string(a.data.begin(), a.data.end()) == ok.substr(16));  // only in unused header bits
+        if (zipped)
+          CHECK(std::string(a.data.begin(), a.data.end()) == ok.substr(16));  // only in unused header bits
       });
       if (!zipped) CHECK(code.empty() == (bit >= 8 * 16));
       accepted += code.empty();

@@ -9,7 +9,8 @@
 
 namespace modx::test {
 
-/// An IDX file of unsigned bytes, element i being 7 i; with `count` given, that many elements whatever the shape says.
+/// An IDX file of unsigned bytes, element i being 7 i; with `count` given, that many elements whatever the
+/// shape says.
 inline std::string idx_text(const std::vector<std::uint32_t>& shape, long count = -1) {
   std::string s{'\0', '\0', '\x08', static_cast<char>(shape.size())};
   std::size_t n = 1;
@@ -25,7 +26,8 @@ inline std::string idx_text(const std::vector<std::uint32_t>& shape, long count 
 /// One gzip member holding `text`.
 inline std::string gzip(const std::string& text) {
   z_stream z = {};
-  if (deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK) throw error("deflateInit2");
+  if (deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    throw error("deflateInit2");
   std::string out(deflateBound(&z, static_cast<uLong>(text.size())) + 64, '\0');
   z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
   z.avail_in = static_cast<uInt>(text.size());

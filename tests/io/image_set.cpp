@@ -30,7 +30,8 @@ TEST_CASE("image_set: finds both splits under all four names", "[io]") {
       save("train-labels", "idx1-ubyte", labels(12));
       save("t10k-images", "idx3-ubyte", images(5));
       save("t10k-labels", "idx1-ubyte", labels(5));
-      const auto train = load_image_set(dir.path(), split::train), test = load_image_set(dir.path(), split::test);
+      const auto train = load_image_set(dir.path(), split::train),
+                 test = load_image_set(dir.path(), split::test);
       CHECK(train.count == 12);
       CHECK(test.count == 5);
       CHECK(train.height == 2);
@@ -50,8 +51,9 @@ TEST_CASE("image_set: a missing file's error says folder, names and what to do",
   CHECK(code == "missing_file");
   const auto what = message_of([&] { load_image_set(dir.path(), split::train); });
   INFO(what);
-  for (const auto& part : {dir.path().string(), std::string("train-labels-idx1-ubyte, train-labels.idx1-ubyte, "
-                                                            "train-labels-idx1-ubyte.gz, train-labels.idx1-ubyte.gz"),
+  for (const auto& part : {dir.path().string(),
+                           std::string("train-labels-idx1-ubyte, train-labels.idx1-ubyte, "
+                                       "train-labels-idx1-ubyte.gz, train-labels.idx1-ubyte.gz"),
                            std::string("put the four files of MNIST")})
     CHECK(what.find(part) != what.npos);
   CHECK(code_of([&] { load_image_set(dir.path(), split::test); }) == "missing_file");

@@ -1,4 +1,5 @@
-// What the io tests share: a folder of their own, error codes, file bytes, open descriptors, system calls that fail.
+// What the io tests share: a folder of their own, error codes, file bytes, open descriptors, system calls
+// that fail.
 #pragma once
 #include <algorithm>
 #include <cstdlib>
@@ -85,8 +86,8 @@ inline std::vector<std::string> names_in(const fs::path& folder) {
   return out;
 }
 
-/// Real system calls, of which call number `fail_at` (from 1; 0: none) fails with `error_number`, or, if that is 0 and it is a
-/// write, writes only half.
+/// Real system calls, of which call number `fail_at` (from 1; 0: none) fails with `error_number`, or, if that
+/// is 0 and it is a write, writes only half.
 class failing_calls : public io::syscalls {
  public:
   failing_calls(int fail_at, int error_number, bool and_all_later = false)
@@ -94,12 +95,16 @@ class failing_calls : public io::syscalls {
 
   std::vector<std::string> log;  // the names of the calls made
 
-  int open_at(int d, const char* n, int f, mode_t m) override { return fails("open") ? -1 : syscalls::open_at(d, n, f, m); }
+  int open_at(int d, const char* n, int f, mode_t m) override {
+    return fails("open") ? -1 : syscalls::open_at(d, n, f, m);
+  }
   int stat(int fd, struct ::stat& s) override { return fails("stat") ? -1 : syscalls::stat(fd, s); }
   int lock(int fd, int how) override { return fails("lock") ? -1 : syscalls::lock(fd, how); }
   int duplicate(int fd) override { return fails("duplicate") ? -1 : syscalls::duplicate(fd); }
   int reserve(int fd, off_t n) override { return fails("reserve") ? -1 : syscalls::reserve(fd, n); }
-  ssize_t read(int fd, void* p, std::size_t n) override { return fails("read") ? -1 : syscalls::read(fd, p, n); }
+  ssize_t read(int fd, void* p, std::size_t n) override {
+    return fails("read") ? -1 : syscalls::read(fd, p, n);
+  }
   ssize_t read_at(int fd, void* p, std::size_t n, off_t at) override {
     return fails("read") ? -1 : syscalls::read_at(fd, p, n, at);
   }
@@ -115,12 +120,16 @@ class failing_calls : public io::syscalls {
     if (failed) errno = error_;
     return failed ? -1 : r;
   }
-  int rename_at(int d, const char* a, const char* b) override { return fails("rename") ? -1 : syscalls::rename_at(d, a, b); }
+  int rename_at(int d, const char* a, const char* b) override {
+    return fails("rename") ? -1 : syscalls::rename_at(d, a, b);
+  }
   int unlink_at(int d, const char* n) override { return fails("unlink") ? -1 : syscalls::unlink_at(d, n); }
 
   int calls() const { return static_cast<int>(log.size()); }
   /// The call that failed, or "".
-  std::string failed() const { return fail_at_ > 0 && fail_at_ <= calls() ? log[static_cast<std::size_t>(fail_at_ - 1)] : ""; }
+  std::string failed() const {
+    return fail_at_ > 0 && fail_at_ <= calls() ? log[static_cast<std::size_t>(fail_at_ - 1)] : "";
+  }
   std::size_t count(std::string_view name) const {
     return static_cast<std::size_t>(std::count(log.begin(), log.end(), name));
   }

@@ -25,7 +25,8 @@ inline std::string with_length(std::uint64_t n, const std::string& rest) {
 inline std::string zeros(std::size_t n) { return std::string(n, '\0'); }
 
 /// {"dtype":…,"shape":…,"data_offsets":…}
-inline std::string tensor_json(const std::string& shape, const std::string& offsets, const std::string& type = "\"F32\"") {
+inline std::string tensor_json(const std::string& shape, const std::string& offsets,
+                               const std::string& type = "\"F32\"") {
   return "{\"dtype\":" + type + ",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}";
 }
 
@@ -35,12 +36,10 @@ inline std::vector<malformed> malformed_safetensors() {
   const auto raw = [&](const std::string& name, const std::string& bytes, const std::string& code) {
     all.push_back({name, bytes, code});
   };
-  const auto header = [&](const std::string& name, const std::string& json, std::size_t data, const std::string& code) {
-    raw(name, safetensors_text(json, zeros(data)), code);
-  };
-  const auto one = [&](const std::string& name, const std::string& tensor, std::size_t data, const std::string& code) {
-    header(name, "{\"a\":" + tensor + "}", data, code);
-  };
+  const auto header = [&](const std::string& name, const std::string& json, std::size_t data,
+                          const std::string& code) { raw(name, safetensors_text(json, zeros(data)), code); };
+  const auto one = [&](const std::string& name, const std::string& tensor, std::size_t data,
+                       const std::string& code) { header(name, "{\"a\":" + tensor + "}", data, code); };
   const auto shape = [&](const std::string& name, const std::string& s, const std::string& code) {
     one("shape " + name, tensor_json(s, "[0,16]"), 16, code);
   };
@@ -122,18 +121,28 @@ inline std::vector<malformed> malformed_safetensors() {
   header("name of 1 MB", "{\"" + std::string(1'000'000, 'a') + "\":" + t + "}", 16, "name_too_long");
   header("name of 3 MB", "{\"" + std::string(3'000'000, 'a') + "\":" + t + "}", 16, "string_too_long");
   header("same tensor twice", "{\"a\":" + t + ",\"a\":" + t + "}", 16, "duplicate_key");
-  header("two tensors of one name", "{\"a\":" + t + ",\"a\":" + tensor_json("[4]", "[0,16]", "\"I32\"") + "}", 16, "duplicate_key");
+  header("two tensors of one name", "{\"a\":" + t + ",\"a\":" + tensor_json("[4]", "[0,16]", "\"I32\"") + "}",
+         16, "duplicate_key");
   header("one name, two ranges", "{\"a\":" + at(0, 16) + ",\"a\":" + at(16, 32) + "}", 32, "duplicate_key");
-  header("one name, escaped", "{\"a\":" + at(0, 16) + ",\"\\u0061\":" + at(16, 32) + "}", 32, "duplicate_key");
-  header("one name, far apart", "{\"a\":" + at(0, 16) + ",\"b\":" + at(16, 32) + ",\"a\":" + at(32, 48) + "}", 48, "duplicate_key");
-  header("__metadata__ twice", "{\"__metadata__\":{\"a\":\"b\"},\"__metadata__\":{\"a\":\"c\"}}", 0, "duplicate_key");
-  header("__metadata__ twice, null", "{\"__metadata__\":null,\"__metadata__\":{\"a\":\"c\"}}", 0, "duplicate_key");
+  header("one name, escaped", "{\"a\":" + at(0, 16) + ",\"\\u0061\":" + at(16, 32) + "}", 32,
+         "duplicate_key");
+  header("one name, far apart", "{\"a\":" + at(0, 16) + ",\"b\":" + at(16, 32) + ",\"a\":" + at(32, 48) + "}",
+         48, "duplicate_key");
+  header("__metadata__ twice", "{\"__metadata__\":{\"a\":\"b\"},\"__metadata__\":{\"a\":\"c\"}}", 0,
+         "duplicate_key");
+  header("__metadata__ twice, null", "{\"__metadata__\":null,\"__metadata__\":{\"a\":\"c\"}}", 0,
+         "duplicate_key");
   header("key of __metadata__ twice", "{\"__metadata__\":{\"a\":\"b\",\"a\":\"c\"}}", 0, "duplicate_key");
-  header("key of __metadata__ twice, escaped", "{\"__metadata__\":{\"a\":\"b\",\"\\u0061\":\"c\"}}", 0, "duplicate_key");
-  one("shape twice", "{\"dtype\":\"F32\",\"shape\":[2,2],\"shape\":[4],\"data_offsets\":[0,16]}", 16, "duplicate_key");
-  one("dtype twice", "{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}", 16, "duplicate_key");
-  one("offsets twice", "{\"dtype\":\"F32\",\"data_offsets\":[0,16],\"shape\":[4],\"data_offsets\":[0,16]}", 16, "duplicate_key");
-  one("one field more", "{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16],\"x\":1}", 16, "unknown_field");
+  header("key of __metadata__ twice, escaped", "{\"__metadata__\":{\"a\":\"b\",\"\\u0061\":\"c\"}}", 0,
+         "duplicate_key");
+  one("shape twice", "{\"dtype\":\"F32\",\"shape\":[2,2],\"shape\":[4],\"data_offsets\":[0,16]}", 16,
+      "duplicate_key");
+  one("dtype twice", "{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}", 16,
+      "duplicate_key");
+  one("offsets twice", "{\"dtype\":\"F32\",\"data_offsets\":[0,16],\"shape\":[4],\"data_offsets\":[0,16]}",
+      16, "duplicate_key");
+  one("one field more", "{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16],\"x\":1}", 16,
+      "unknown_field");
   one("no dtype", "{\"shape\":[2,2],\"data_offsets\":[0,16]}", 16, "missing_field");
   one("no shape", "{\"dtype\":\"F32\",\"data_offsets\":[0,16]}", 16, "missing_field");
   one("no offsets", "{\"dtype\":\"F32\",\"shape\":[2,2]}", 16, "missing_field");
@@ -187,8 +196,10 @@ inline std::vector<malformed> malformed_safetensors() {
   shape("product wraps to 4 bytes", "[4194305,4194305,211106198978564]", "size_overflow");
   one("shape wraps to 0 bytes", tensor_json("[4294967296,4294967296]", "[0,0]"), 0, "size_overflow");
   one("zero last hides an overflow", tensor_json("[4294967296,4294967296,0]", "[0,0]"), 0, "size_overflow");
-  one("zero first hides an overflow", tensor_json("[0,4294967296,4294967296,4294967296]", "[0,0]"), 0, "size_overflow");
-  one("2^64 - 1 bytes", tensor_json("[18446744073709551615]", "[0,18446744073709551615]", "\"U8\""), 0, "truncated_data");
+  one("zero first hides an overflow", tensor_json("[0,4294967296,4294967296,4294967296]", "[0,0]"), 0,
+      "size_overflow");
+  one("2^64 - 1 bytes", tensor_json("[18446744073709551615]", "[0,18446744073709551615]", "\"U8\""), 0,
+      "truncated_data");
   shape("too large for its range", "[2,3]", "size_mismatch");
   shape("too small for its range", "[2,1]", "size_mismatch");
   shape("zero with a range", "[0]", "size_mismatch");
@@ -220,7 +231,8 @@ inline std::vector<malformed> malformed_safetensors() {
   header("data of no tensor", "{}", 1, "trailing_bytes");
   one("zero-size tensor past the end", tensor_json("[0]", "[4,4]"), 0, "hole");
   two("zero-size tensor inside another", at(0, 16), tensor_json("[0]", "[8,8]"), 16, "overlap");
-  raw("ZIP behind the data", safetensors_text("{\"a\":" + at(0, 16) + "}", zeros(16) + "PK\x05\x06" + zeros(18)), "trailing_bytes");
+  raw("ZIP behind the data",
+      safetensors_text("{\"a\":" + at(0, 16) + "}", zeros(16) + "PK\x05\x06" + zeros(18)), "trailing_bytes");
   {
     std::string ten;
     for (int i = 0; i < 10; ++i) ten += (i ? ",\"w" : "\"w") + std::to_string(i) + "\":" + at(0, 16);
@@ -234,13 +246,15 @@ inline std::vector<malformed> malformed_safetensors() {
   header("metadata array", "{\"__metadata__\":[]}", 0, "bad_metadata");
   header("metadata string", "{\"__metadata__\":\"a\"}", 0, "bad_metadata");
   header("metadata is a tensor", "{\"__metadata__\":" + t + "}", 16, "bad_metadata");
-  header("metadata of 1 MiB + 1", "{\"__metadata__\":{\"a\":\"" + std::string(1u << 20, 'x') + "\"}}", 0, "metadata_too_large");
+  header("metadata of 1 MiB + 1", "{\"__metadata__\":{\"a\":\"" + std::string(1u << 20, 'x') + "\"}}", 0,
+         "metadata_too_large");
 
   {
     std::string keys;
     for (int i = 0; i < 4097; ++i) keys += (i ? ",\"" : "\"") + std::to_string(i) + "\":\"\"";
     header("metadata of 4097 keys", "{\"__metadata__\":{" + keys + "}}", 0, "metadata_too_large");
-    header("ok: metadata of 4096 keys", "{\"__metadata__\":{" + keys.substr(0, keys.rfind(',')) + "}}", 0, "");
+    header("ok: metadata of 4096 keys", "{\"__metadata__\":{" + keys.substr(0, keys.rfind(',')) + "}}", 0,
+           "");
   }
 
   // Taken.
@@ -248,7 +262,8 @@ inline std::vector<malformed> malformed_safetensors() {
   header("ok: white space around", " \n{} \t\r\n", 0, "");
   header("ok: metadata only", "{\"__metadata__\":{\"k\":\"v\"}}", 0, "");
   header("ok: metadata null", "{\"__metadata__\":null}", 0, "");
-  header("ok: metadata of 1 MiB", "{\"__metadata__\":{\"a\":\"" + std::string((1u << 20) - 1, 'x') + "\"}}", 0, "");
+  header("ok: metadata of 1 MiB", "{\"__metadata__\":{\"a\":\"" + std::string((1u << 20) - 1, 'x') + "\"}}",
+         0, "");
   one("ok: one tensor", t, 16, "");
   one("ok: fields in another order", "{\"data_offsets\":[0,16],\"shape\":[2,2],\"dtype\":\"F32\"}", 16, "");
   one("ok: scalar", tensor_json("[]", "[0,4]"), 4, "");
@@ -257,16 +272,21 @@ inline std::vector<malformed> malformed_safetensors() {
   two("ok: order of names is not that of data", at(16, 32), at(0, 16), 32, "");
   two("ok: zero-size before another", at(0, 16), tensor_json("[0]", "[0,0]"), 16, "");
   two("ok: zero-size after another", at(0, 16), tensor_json("[0]", "[16,16]"), 16, "");
-  two("ok: misaligned F64", tensor_json("[1]", "[0,1]", "\"U8\""), tensor_json("[1]", "[1,9]", "\"F64\""), 9, "");
+  two("ok: misaligned F64", tensor_json("[1]", "[0,1]", "\"U8\""), tensor_json("[1]", "[1,9]", "\"F64\""), 9,
+      "");
   header("ok: a path for a name", "{\"../../etc/passwd\":" + t + "}", 16, "");
   header("ok: byte-order mark in a name", "{\"\\ufeffa\":" + t + "}", 16, "");
   header("ok: name of 4096 bytes", "{\"" + std::string(4096, 'a') + "\":" + t + "}", 16, "");
-  header("ok: name of 4096 escapes", [&] {
-    std::string name;
-    for (int i = 0; i < 4096; ++i) name += "\\u0041";
-    return "{\"" + name + "\":" + t + "}";
-  }(), 16, "");
-  raw("ok: BOOL of 2 and 255", safetensors_text("{\"a\":" + tensor_json("[2]", "[0,2]", "\"BOOL\"") + "}", "\x02\xff"), "");
+  header(
+      "ok: name of 4096 escapes",
+      [&] {
+        std::string name;
+        for (int i = 0; i < 4096; ++i) name += "\\u0041";
+        return "{\"" + name + "\":" + t + "}";
+      }(),
+      16, "");
+  raw("ok: BOOL of 2 and 255",
+      safetensors_text("{\"a\":" + tensor_json("[2]", "[0,2]", "\"BOOL\"") + "}", "\x02\xff"), "");
   raw("ok: NaN", safetensors_text("{\"a\":" + tensor_json("[1]", "[0,4]") + "}", "\xff\xff\xff\x7f"), "");
   for (const char* d : {"U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "BOOL"})
     one(std::string("ok: dtype ") + d, tensor_json("[5]", "[0,5]", '"' + std::string(d) + '"'), 5, "");

@@ -60,7 +60,8 @@ TEST_CASE("run_folder: files, logs and a manifest that notices every change", "[
 TEST_CASE("run_folder: names can't leave the folder", "[io]") {
   temp_folder dir;
   run_folder run(dir / "in");
-  for (const std::string name : {"", ".", "..", "../a", "a/../../b", "/etc/x", "a/", "a//b", "./a", "a/./b", "a\nb", "manifest.json"}) {
+  for (const std::string name : {"", ".", "..", "../a", "a/../../b", "/etc/x", "a/", "a//b", "./a", "a/./b",
+                                 "a\nb", "manifest.json"}) {
     INFO(name);
     CHECK(code_of([&] { run.write_text(name, "x"); }) == "bad_name");
     CHECK(code_of([&] { run.write_json(name, 1); }) == "bad_name");
@@ -80,8 +81,12 @@ TEST_CASE("run_folder: malformed manifests are errors, and name no file outside"
   run_folder run(dir / "in");
   CHECK(code_of([&] { run.verify(); }) == "not_found");
   const std::string sum = "\"xxh128\":\"99aa06d3014798d86001c324468d497f\"";
-  const auto file = [&](const std::string& name) { return "{\"name\":\"" + name + "\",\"size\":0," + sum + "}"; };
-  const auto with = [&](const std::string& files) { return "{\"format\":\"modx-manifest-1\",\"files\":" + files + "}"; };
+  const auto file = [&](const std::string& name) {
+    return "{\"name\":\"" + name + "\",\"size\":0," + sum + "}";
+  };
+  const auto with = [&](const std::string& files) {
+    return "{\"format\":\"modx-manifest-1\",\"files\":" + files + "}";
+  };
   struct {
     std::string text, code;
   } const cases[] = {
@@ -126,8 +131,13 @@ TEST_CASE("run_folder: a line that a killed run left half is cut off, whole ones
   const std::string whole = "{\"step\":1}\n" + std::string(5000, ' ') + "1\n";
   struct {
     std::string before, after;
-  } const cases[] = {{"", ""},          {whole, whole}, {whole + "{\"st", whole}, {whole + std::string(9000, 'x'), whole},
-                     {"{\"half", ""},   {"\n", "\n"},   {std::string(4096, 'x') + "\n" + "y", std::string(4096, 'x') + "\n"}};
+  } const cases[] = {{"", ""},
+                     {whole, whole},
+                     {whole + "{\"st", whole},
+                     {whole + std::string(9000, 'x'), whole},
+                     {"{\"half", ""},
+                     {"\n", "\n"},
+                     {std::string(4096, 'x') + "\n" + "y", std::string(4096, 'x') + "\n"}};
   for (const auto& c : cases) {
     put(dir / "log", c.before);
     jsonl_file log(dir / "log");
@@ -167,7 +177,8 @@ TEST_CASE("run_folder: a full disk leaves a log of whole lines, and logging goes
   CHECK(text.ends_with("}\n\"after\"\n"));
 }
 
-TEST_CASE("run_folder: a line is in the file when append returns, even if the process is killed then", "[io]") {
+TEST_CASE("run_folder: a line is in the file when append returns, even if the process is killed then",
+          "[io]") {
   temp_folder dir;
   const pid_t child = ::fork();
   REQUIRE(child >= 0);

@@ -4,8 +4,8 @@
 #include <chrono>
 
 #include "catch.hpp"
-#include "malformed_safetensors.hpp"
 #include "io_support.hpp"
+#include "malformed_safetensors.hpp"
 
 using namespace modx::io;
 using namespace modx::test;
@@ -20,7 +20,9 @@ file_bytes as_file(std::string_view s) {
 safetensors_file parse(std::string_view s, const safetensors_limits& limits = {}) {
   return safetensors_file(as_file(s), "test.safetensors", limits);
 }
-std::span<const std::byte> bytes_of(std::string_view s) { return std::as_bytes(std::span(s.data(), s.size())); }
+std::span<const std::byte> bytes_of(std::string_view s) {
+  return std::as_bytes(std::span(s.data(), s.size()));
+}
 
 /// What a file means, whatever its order, in one text.
 std::string meaning(const safetensors_file& f) {
@@ -40,11 +42,16 @@ std::string meaning(const safetensors_file& f) {
 const std::string numbers(64, '\x3c');
 std::vector<tensor_entry> some_tensors() {
   const auto all = bytes_of(numbers);
-  return {{"zeta", dtype::f32, {2, 3}, all.first(24)},   {"alpha", dtype::f32, {1}, all.first(4)},
-          {"d", dtype::f64, {2}, all.first(16)},         {"half", dtype::f16, {3, 1}, all.first(6)},
-          {"brain", dtype::bf16, {5}, all.first(10)},    {"long", dtype::i64, {1, 1, 2}, all.first(16)},
-          {"int", dtype::i32, {}, all.first(4)},         {"bytes", dtype::u8, {7}, all.first(7)},
-          {"flag", dtype::boolean, {1}, all.first(1)},   {"none", dtype::f32, {0, 9}, {}},
+  return {{"zeta", dtype::f32, {2, 3}, all.first(24)},
+          {"alpha", dtype::f32, {1}, all.first(4)},
+          {"d", dtype::f64, {2}, all.first(16)},
+          {"half", dtype::f16, {3, 1}, all.first(6)},
+          {"brain", dtype::bf16, {5}, all.first(10)},
+          {"long", dtype::i64, {1, 1, 2}, all.first(16)},
+          {"int", dtype::i32, {}, all.first(4)},
+          {"bytes", dtype::u8, {7}, all.first(7)},
+          {"flag", dtype::boolean, {1}, all.first(1)},
+          {"none", dtype::f32, {0, 9}, {}},
           {"caf\xc3\xa9 \"\\\n", dtype::u8, {1}, all.first(1)}};
 }
 
@@ -53,7 +60,8 @@ std::vector<tensor_entry> some_tensors() {
 TEST_CASE("safetensors: what is written is read back, bytewise", "[io]") {
   temp_folder dir;
   const auto tensors = some_tensors();
-  const std::map<std::string, std::string> metadata = {{"format", "pt"}, {"note", "\"quoted\"\n\xe2\x82\xac"}};
+  const std::map<std::string, std::string> metadata = {{"format", "pt"},
+                                                       {"note", "\"quoted\"\n\xe2\x82\xac"}};
   write_safetensors(dir / "a", tensors, metadata);
   const safetensors_file f(dir / "a");
   CHECK(f.metadata() == metadata);
@@ -81,7 +89,10 @@ TEST_CASE("safetensors: what is written is read back, bytewise", "[io]") {
   write_safetensors(dir / "c", shuffled, metadata);
   CHECK(get(dir / "c") == text);
 
-  const auto moved = [&] { safetensors_file g(dir / "a"); return g; }();
+  const auto moved = [&] {
+    safetensors_file g(dir / "a");
+    return g;
+  }();
   CHECK(meaning(moved) == meaning(f));
   write_safetensors(dir / "empty", {});
   CHECK(get(dir / "empty") == safetensors_text("{}      "));
@@ -102,19 +113,28 @@ TEST_CASE("safetensors: malformed files give exact codes, in bounded time", "[io
 }
 
 TEST_CASE("safetensors: an error says which tensor and where", "[io]") {
-  const auto text = safetensors_text("{\"first\":" + tensor_json("[4]", "[0,16]") + ",\"second\":" + tensor_json("[4]", "[16,30]") + "}", zeros(30));
+  const auto text = safetensors_text(
+      "{\"first\":" + tensor_json("[4]", "[0,16]") + ",\"second\":" + tensor_json("[4]", "[16,30]") + "}",
+      zeros(30));
   const auto what = message_of([&] { parse(text); });
   CHECK(what == "modx: \"test.safetensors\" at byte " + std::to_string(text.find("\"second\"") + 8) +
-                    ": expected 16 bytes by dtype and shape, found 14 by data_offsets in tensor \"second\" [size_mismatch]");
+                    ": expected 16 bytes by dtype and shape, found 14 by data_offsets in tensor \"second\" "
+                    "[size_mismatch]");
   const auto hostile = message_of([&] { parse(safetensors_text("{\"a\\u001b[2J\":1}")); });
   CHECK(hostile.find('\x1b') == hostile.npos);
 }
 
 TEST_CASE("safetensors: limits hold at, and not above", "[io]") {
-  const auto t = [](int i) { return "\"t" + std::to_string(i) + "\":" + tensor_json("[1,1,1]", "[" + std::to_string(4 * i) + "," + std::to_string(4 * i + 4) + "]"); };
-  const auto text = safetensors_text("{\"__metadata__\":{\"key\":\"value\"}," + t(0) + "," + t(1) + "}", zeros(8));
+  const auto t = [](int i) {
+    return "\"t" + std::to_string(i) + "\":" +
+           tensor_json("[1,1,1]", "[" + std::to_string(4 * i) + "," + std::to_string(4 * i + 4) + "]");
+  };
+  const auto text =
+      safetensors_text("{\"__metadata__\":{\"key\":\"value\"}," + t(0) + "," + t(1) + "}", zeros(8));
   const std::uint64_t header = text.size() - 16;
-  CHECK(code_of([&] { parse(text, {.header = header, .tensors = 2, .name = 2, .rank = 3, .metadata = 8}); }).empty());
+  CHECK(code_of([&] {
+          parse(text, {.header = header, .tensors = 2, .name = 2, .rank = 3, .metadata = 8});
+        }).empty());
   CHECK(code_of([&] { parse(text, {.header = header - 1}); }) == "header_too_large");
   CHECK(code_of([&] { parse(text, {.tensors = 1}); }) == "too_many_tensors");
   CHECK(code_of([&] { parse(text, {.name = 1}); }) == "name_too_long");
@@ -139,7 +159,7 @@ TEST_CASE("safetensors: 100,000 tensors parse in a second", "[io]") {
   CHECK(took.count() < 2.0);  // sanitizers and busy machines included; about 0.1 s
 }
 
-TEST_CASE("safetensors: every truncation is refused; every bit flip is refused or read back equal", "[io]") {
+TEST_CASE("safetensors: every truncation is refused, every bit flip is refused or read back equal", "[io]") {
   temp_folder dir;
   const auto tensors = some_tensors();
   write_safetensors(dir / "a", tensors, {{"k", "v"}});
@@ -150,7 +170,8 @@ TEST_CASE("safetensors: every truncation is refused; every bit flip is refused o
     return n;
   }();
   const auto original = meaning(parse(text));
-  for (std::size_t n = 0; n < text.size(); ++n) CHECK_FALSE(code_of([&] { parse(text.substr(0, n)); }).empty());
+  for (std::size_t n = 0; n < text.size(); ++n)
+    CHECK_FALSE(code_of([&] { parse(text.substr(0, n)); }).empty());
   std::size_t refused = 0;
   for (std::size_t bit = 0; bit < 8 * text.size(); ++bit) {
     auto s = text;
@@ -186,13 +207,19 @@ TEST_CASE("safetensors: the writer refuses what the reader would, and leaves the
   CHECK(code({"a", dtype::f32, {1, 1, 1, 1, 1, 1, 1, 1, 4}, all}) == "rank_too_large");
   CHECK(code({"a", dtype::f32, {4194305, 4194305, 211106198978564}, all.first(4)}) == "size_overflow");
   CHECK(code({"a", dtype::f32, {0, ~std::uint64_t{0}, 2}, {}}) == "size_overflow");
-  const std::vector<tensor_entry> twice = {{"a", dtype::f32, {4}, all}, {"b", dtype::f32, {4}, all}, {"a", dtype::u8, {16}, all}};
+  const std::vector<tensor_entry> twice = {
+      {"a", dtype::f32, {4}, all}, {"b", dtype::f32, {4}, all}, {"a", dtype::u8, {16}, all}};
   CHECK(code_of([&] { write_safetensors(dir / "a", twice); }) == "duplicate_key");
   CHECK(code_of([&] { write_safetensors(dir / "a", {}, {{"k", "\xff"}}); }) == "bad_json");
-  CHECK(code_of([&] { write_safetensors(dir / "a", {}, {{"k", std::string(1u << 20, 'x')}}); }) == "metadata_too_large");
-  CHECK(code_of([&] { write_safetensors(dir / "a", {}, {{"k", std::string(1'000'000, '\x01')}}); }) == "string_too_long");
+  CHECK(code_of([&] {
+          write_safetensors(dir / "a", {}, {{"k", std::string(1u << 20, 'x')}});
+        }) == "metadata_too_large");
+  CHECK(code_of([&] {
+          write_safetensors(dir / "a", {}, {{"k", std::string(1'000'000, '\x01')}});
+        }) == "string_too_long");
   std::vector<tensor_entry> many;
-  for (int i = 0; i < 4200; ++i) many.push_back({std::string(4090, 'x') + std::to_string(i), dtype::u8, {0}, {}});
+  for (int i = 0; i < 4200; ++i)
+    many.push_back({std::string(4090, 'x') + std::to_string(i), dtype::u8, {0}, {}});
   CHECK(code_of([&] { write_safetensors(dir / "a", many); }) == "header_too_large");
   CHECK(get(dir / "a") == "old");
   CHECK(names_in(dir.path()) == std::vector<std::string>{"a"});
@@ -223,7 +250,8 @@ TEST_CASE("tensor_entry: typed views, copies and conversions", "[io]") {
   CHECK(to_floats(t) == out);
 
   // Misaligned data can be copied, not viewed.
-  const auto file = parse(safetensors_text("{\"a\":" + tensor_json("[1]", "[0,1]", "\"U8\"") + ",\"b\":" + tensor_json("[1]", "[1,9]", "\"F64\"") + "}   ",
+  const auto file = parse(safetensors_text("{\"a\":" + tensor_json("[1]", "[0,1]", "\"U8\"") +
+                                               ",\"b\":" + tensor_json("[1]", "[1,9]", "\"F64\"") + "}   ",
                                            zeros(7) + "\xf0\x3f"));
   const auto& b = file.at("b");
   CHECK(message_of([&] { view_as<double>(b); }).find("misaligned") != std::string::npos);
@@ -233,7 +261,8 @@ TEST_CASE("tensor_entry: typed views, copies and conversions", "[io]") {
   CHECK(to_floats(b) == std::vector<float>{1});
 
   const std::string flags("\0\1\2", 3);
-  const tensor_entry yes{"yes", dtype::boolean, {2}, bytes_of(flags).first(2)}, maybe{"maybe", dtype::boolean, {3}, bytes_of(flags)};
+  const tensor_entry yes{"yes", dtype::boolean, {2}, bytes_of(flags).first(2)},
+      maybe{"maybe", dtype::boolean, {3}, bytes_of(flags)};
   std::vector<std::uint8_t> u(2), v(3);
   copy_to(yes, std::span(u));
   CHECK(u[1] == 1);
@@ -247,9 +276,10 @@ TEST_CASE("tensor_entry: half and bfloat16 values, all 65,536 of each", "[io]") 
     const auto b = static_cast<std::uint16_t>(bits);
     const float sign = bits & 0x8000 ? -1.f : 1.f;
     const int exponent = static_cast<int>(bits >> 10 & 31), fraction = static_cast<int>(bits & 1023);
-    const float want = exponent == 31  ? fraction ? std::nanf("") : sign * INFINITY
-                       : exponent == 0 ? sign * std::ldexp(static_cast<float>(fraction), -24)
-                                       : sign * std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
+    const float want = exponent == 31 ? fraction ? std::nanf("") : sign * INFINITY
+                       : exponent == 0
+                           ? sign * std::ldexp(static_cast<float>(fraction), -24)
+                           : sign * std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
     const float got = from_f16(b);
     if (!(std::isnan(want) ? std::isnan(got) : got == want && std::signbit(got) == std::signbit(want)))
       FAIL("half " << bits << ": " << got);
@@ -265,7 +295,8 @@ TEST_CASE("tensor_entry: NaN and infinity are found in each float type", "[io]")
   const auto finite = [](dtype type, std::string bytes) {
     return message_of([&] {
              require_finite({"x", type, {bytes.size() / size_of(type)}, bytes_of(bytes)});
-           }).empty();
+           })
+        .empty();
   };
   CHECK(finite(dtype::f32, std::string("\0\0\x80\x3f\xff\xff\x7f\x7f", 8)));
   CHECK_FALSE(finite(dtype::f32, std::string("\0\0\x80\x3f\0\0\x80\x7f", 8)));

@@ -3,8 +3,8 @@
 #include <modx/io/safetensors_writer.hpp>
 
 #include "catch.hpp"
-#include "malformed_safetensors.hpp"
 #include "io_support.hpp"
+#include "malformed_safetensors.hpp"
 
 using namespace modx::io;
 using namespace modx::test;
@@ -53,8 +53,9 @@ TEST_CASE("safetensors_stream: refuses what safetensors_file refuses", "[io]") {
 TEST_CASE("safetensors_stream: 20 GB, sparse, in a few kilobytes of memory", "[io]") {
   temp_folder dir;
   constexpr std::uint64_t size = 20'000'000'000;
-  const auto n = std::to_string(size), header = "{\"a\":" + tensor_json("[" + n + "]", "[0," + n + "]", "\"U8\"") + ",\"b\":" +
-                                                tensor_json("[4]", "[" + n + "," + std::to_string(size + 4) + "]", "\"U8\"") + "}";
+  const auto n = std::to_string(size),
+             header = "{\"a\":" + tensor_json("[" + n + "]", "[0," + n + "]", "\"U8\"") + ",\"b\":" +
+                      tensor_json("[4]", "[" + n + "," + std::to_string(size + 4) + "]", "\"U8\"") + "}";
   put(dir / "a", safetensors_text(header));
   std::error_code no_sparse_files;
   fs::resize_file(dir / "a", 8 + header.size() + size, no_sparse_files);

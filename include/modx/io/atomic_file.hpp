@@ -145,8 +145,8 @@ inline std::size_t sweep_temp_files(const std::filesystem::path& folder, std::st
   std::size_t removed = 0;
   for (const auto& name : list_folder(folder)) {
     if (!name.starts_with(prefix) || !is_temp_name(name)) continue;
-    descriptor fd(os,
-                  os.open_at(AT_FDCWD, (folder / name).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0));
+    descriptor fd(
+        os, os.open_at(AT_FDCWD, (folder / name).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0));
     struct ::stat s = {};
     if (!fd || os.lock(fd.get(), LOCK_EX | LOCK_NB) != 0) continue;
     if (os.stat(fd.get(), s) != 0 || !S_ISREG(s.st_mode) || s.st_nlink == 0) continue;

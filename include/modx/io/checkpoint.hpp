@@ -1,4 +1,5 @@
-// Checkpoints: one self-checking safetensors file a step, committed by one rename; the newest good one is found on load.
+// Checkpoints: one self-checking safetensors file a step, committed by one rename; the newest good one is
+// found on load.
 #pragma once
 #include <modx/io/checksum.hpp>
 #include <modx/io/safetensors_writer.hpp>
@@ -17,8 +18,10 @@ struct checkpoint {
 
 namespace detail {
 
-/// xxh128 of everything that a checkpoint says: tensors by name with their dtypes and shapes, and all other metadata.
-inline std::string checkpoint_sum(std::span<const tensor_entry> entries, const std::map<std::string, std::string>& metadata) {
+/// xxh128 of everything that a checkpoint says: tensors by name with their dtypes and shapes, and all other
+/// metadata.
+inline std::string checkpoint_sum(std::span<const tensor_entry> entries,
+                                  const std::map<std::string, std::string>& metadata) {
   std::vector<const tensor_entry*> by_name;
   for (const auto& t : entries) by_name.push_back(&t);
   std::sort(by_name.begin(), by_name.end(), [](const auto* a, const auto* b) { return a->name < b->name; });
@@ -40,14 +43,18 @@ inline checkpoint load_checkpoint(const std::filesystem::path& file, std::uint64
   const auto& metadata = c.file.metadata();
   const auto text = [&](const char* key) -> const std::string& {
     const auto it = metadata.find(key);
-    if (it == metadata.end()) throw io_error("not_a_checkpoint", file, 8, std::string(key) + " in __metadata__", "none");
+    if (it == metadata.end())
+      throw io_error("not_a_checkpoint", file, 8, std::string(key) + " in __metadata__", "none");
     return it->second;
   };
-  if (text("modx.checkpoint") != "1") throw io_error("unknown_version", file, 8, "version 1", show(text("modx.checkpoint")));
+  if (text("modx.checkpoint") != "1")
+    throw io_error("unknown_version", file, 8, "version 1", show(text("modx.checkpoint")));
   const auto sum = checkpoint_sum(c.file.list(), metadata);
-  if (text("modx.xxh128") != sum) throw io_error("bad_checksum", file, 8, "xxh128 " + show(text("modx.xxh128")), sum);
+  if (text("modx.xxh128") != sum)
+    throw io_error("bad_checksum", file, 8, "xxh128 " + show(text("modx.xxh128")), sum);
   if (text("modx.step") != std::to_string(step))
-    throw io_error("wrong_step", file, 8, "step " + std::to_string(step) + " as in the file's name", show(text("modx.step")));
+    throw io_error("wrong_step", file, 8, "step " + std::to_string(step) + " as in the file's name",
+                   show(text("modx.step")));
   c.meta = parse_json(text("modx.meta"), file);
   return c;
 }
@@ -57,13 +64,17 @@ inline checkpoint load_checkpoint(const std::filesystem::path& file, std::uint64
 /// The checkpoints `<prefix>-<step, 9 digits>.safetensors` of one folder.
 class checkpoint_store {
  public:
-  /// Makes the folder if need be and removes what killed writers left.  `prefix`: letters, digits, '_', '-', '.'; `keep` >= 1.
-  checkpoint_store(std::filesystem::path folder, std::string prefix, std::size_t keep = 2, syscalls& os = syscalls::real())
+  /// Makes the folder if need be and removes what killed writers left.  `prefix`: letters, digits, '_', '-',
+  /// '.'; `keep` >= 1.
+  checkpoint_store(std::filesystem::path folder, std::string prefix, std::size_t keep = 2,
+                   syscalls& os = syscalls::real())
       : folder_(std::move(folder)), prefix_(std::move(prefix)), keep_(keep), os_(&os) {
     bool plain = !prefix_.empty() && prefix_.front() != '.' && prefix_.size() <= 100;
     for (const char c : prefix_)
-      plain = plain && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.');
-    if (!plain) throw io_error("bad_name", folder_, 0, "a prefix of letters, digits, '_', '-' and '.'", show(prefix_));
+      plain = plain && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                        c == '_' || c == '-' || c == '.');
+    if (!plain)
+      throw io_error("bad_name", folder_, 0, "a prefix of letters, digits, '_', '-' and '.'", show(prefix_));
     if (keep_ < 1) throw io_error("bad_keep", folder_, 0, "keep of at least 1", "0");
     make_folder(folder_);
     sweep_temp_files(folder_, prefix_ + "-", os);
@@ -80,7 +91,9 @@ class checkpoint_store {
   std::vector<std::uint64_t> steps() const {
     std::vector<std::uint64_t> out;
     for (const auto& name : list_folder(folder_)) {
-      if (name.size() != prefix_.size() + 22 || !name.starts_with(prefix_ + "-") || !name.ends_with(".safetensors")) continue;
+      if (name.size() != prefix_.size() + 22 || !name.starts_with(prefix_ + "-") ||
+          !name.ends_with(".safetensors"))
+        continue;
       const auto digits = name.substr(prefix_.size() + 1, 9);
       if (digits.find_first_not_of("0123456789") == digits.npos) out.push_back(std::stoull(digits));
     }
@@ -88,13 +101,14 @@ class checkpoint_store {
     return out;
   }
 
-  /// Makes `entries` and `meta` durable as the checkpoint of `step`, then deletes all but the `keep` newest up to it.  When it throws,
-  /// all older checkpoints are what they were.  Returns a sentence for each old file that could not be deleted.
-  std::vector<std::string> save(std::uint64_t step, std::span<const tensor_entry> entries, const nlohmann::json& meta) {
+  /// Makes `entries` and `meta` durable as the checkpoint of `step`, then deletes all but the `keep` newest
+  /// up to it.  When it throws, all older checkpoints are what they were.  Returns a sentence for each old
+  /// file that could not be deleted.
+  std::vector<std::string> save(std::uint64_t step, std::span<const tensor_entry> entries,
+                                const nlohmann::json& meta) {
     const auto file = path(step);
-    std::map<std::string, std::string> metadata = {{"modx.checkpoint", "1"},
-                                                   {"modx.step", std::to_string(step)},
-                                                   {"modx.meta", json_text(meta, file)}};
+    std::map<std::string, std::string> metadata = {
+        {"modx.checkpoint", "1"}, {"modx.step", std::to_string(step)}, {"modx.meta", json_text(meta, file)}};
     check_json_budget(metadata["modx.meta"], file);  // load_newest would refuse it
     metadata["modx.xxh128"] = detail::checkpoint_sum(entries, metadata);
     write_safetensors(file, entries, metadata, *os_);
@@ -102,8 +116,9 @@ class checkpoint_store {
     return delete_older(step);
   }
 
-  /// The newest checkpoint whose checksum is right; nothing if there is no checkpoint at all.  Throws no_good_checkpoint, with all
-  /// reasons, if there are some and none is good, and open_failed if one can't be opened (permissions, too many open files).
+  /// The newest checkpoint whose checksum is right; nothing if there is no checkpoint at all.  Throws
+  /// no_good_checkpoint, with all reasons, if there are some and none is good, and open_failed if one can't
+  /// be opened (permissions, too many open files).
   std::optional<checkpoint> load_newest() {
     const auto all = steps();
     std::vector<std::string> messages;
@@ -121,7 +136,8 @@ class checkpoint_store {
     if (all.empty()) return std::nullopt;
     std::string reasons;
     for (const auto& m : messages) reasons += (reasons.empty() ? "" : "; ") + m;
-    throw io_error("no_good_checkpoint", folder_, 0, "a good one among " + std::to_string(all.size()), reasons);
+    throw io_error("no_good_checkpoint", folder_, 0, "a good one among " + std::to_string(all.size()),
+                   reasons);
   }
 
  private:
@@ -135,12 +151,14 @@ class checkpoint_store {
     }
     std::size_t kept = 1;
     for (std::size_t i = all.size(); i-- > 0;) {
-      if (all[i] >= newest || (kept < keep_ && damaged_.contains(all[i]))) continue;  // a damaged one is no reserve
+      if (all[i] >= newest || (kept < keep_ && damaged_.contains(all[i])))
+        continue;  // a damaged one is no reserve
       if (kept < keep_) {
         ++kept;
       } else if (os_->unlink_at(AT_FDCWD, path(all[i]).c_str()) != 0) {
         const int e = errno;
-        messages.push_back("can't delete " + path(all[i]).filename().native() + ": " + std::generic_category().message(e));
+        messages.push_back("can't delete " + path(all[i]).filename().native() + ": " +
+                           std::generic_category().message(e));
       }
     }
     return messages;

@@ -10,7 +10,25 @@ namespace modx::io {
 
 /// All whole-byte types; the sub-byte ones (F4, F6_*) are refused as unsupported_dtype.
 enum class dtype : std::uint8_t {
-  boolean, u8, i8, f8_e5m2, f8_e4m3, f8_e8m0, f8_e4m3fnuz, f8_e5m2fnuz, i16, u16, f16, bf16, i32, u32, f32, c64, f64, i64, u64
+  boolean,
+  u8,
+  i8,
+  f8_e5m2,
+  f8_e4m3,
+  f8_e8m0,
+  f8_e4m3fnuz,
+  f8_e5m2fnuz,
+  i16,
+  u16,
+  f16,
+  bf16,
+  i32,
+  u32,
+  f32,
+  c64,
+  f64,
+  i64,
+  u64
 };
 
 struct dtype_facts {
@@ -58,24 +76,44 @@ constexpr bool is_sub_byte_dtype(std::string_view name) {
 template <class T>
 constexpr bool holds(dtype t);
 template <>
-constexpr bool holds<float>(dtype t) { return t == dtype::f32; }
+constexpr bool holds<float>(dtype t) {
+  return t == dtype::f32;
+}
 template <>
-constexpr bool holds<double>(dtype t) { return t == dtype::f64; }
+constexpr bool holds<double>(dtype t) {
+  return t == dtype::f64;
+}
 template <>
-constexpr bool holds<std::uint8_t>(dtype t) { return t == dtype::u8 || t == dtype::boolean; }
+constexpr bool holds<std::uint8_t>(dtype t) {
+  return t == dtype::u8 || t == dtype::boolean;
+}
 template <>
-constexpr bool holds<std::int8_t>(dtype t) { return t == dtype::i8; }
+constexpr bool holds<std::int8_t>(dtype t) {
+  return t == dtype::i8;
+}
 template <>
-constexpr bool holds<std::uint16_t>(dtype t) { return t == dtype::u16 || t == dtype::f16 || t == dtype::bf16; }
+constexpr bool holds<std::uint16_t>(dtype t) {
+  return t == dtype::u16 || t == dtype::f16 || t == dtype::bf16;
+}
 template <>
-constexpr bool holds<std::int16_t>(dtype t) { return t == dtype::i16; }
+constexpr bool holds<std::int16_t>(dtype t) {
+  return t == dtype::i16;
+}
 template <>
-constexpr bool holds<std::int32_t>(dtype t) { return t == dtype::i32; }
+constexpr bool holds<std::int32_t>(dtype t) {
+  return t == dtype::i32;
+}
 template <>
-constexpr bool holds<std::uint32_t>(dtype t) { return t == dtype::u32; }
+constexpr bool holds<std::uint32_t>(dtype t) {
+  return t == dtype::u32;
+}
 template <>
-constexpr bool holds<std::int64_t>(dtype t) { return t == dtype::i64; }
+constexpr bool holds<std::int64_t>(dtype t) {
+  return t == dtype::i64;
+}
 template <>
-constexpr bool holds<std::uint64_t>(dtype t) { return t == dtype::u64; }
+constexpr bool holds<std::uint64_t>(dtype t) {
+  return t == dtype::u64;
+}
 
 }  // namespace modx::io

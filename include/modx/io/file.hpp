@@ -67,14 +67,16 @@ class input_file {
       done += n;
     }
   }
-  /// Fills `out` from byte `at`, wherever the current position is; throws as read() does.  Safe from several threads.
+  /// Fills `out` from byte `at`, wherever the current position is; throws as read() does.  Safe from several
+  /// threads.
   void read_at(std::uint64_t at, std::span<std::byte> out) const {
     while (!out.empty()) {
       const auto n = retry_interrupted(
           [&] { return os_->read_at(fd_.get(), out.data(), out.size(), static_cast<off_t>(at)); });
       if (n < 0) throw_os_error("read", file_, at);
       if (n == 0)
-        throw io_error("changed_while_reading", file_, at, std::to_string(size_) + " bytes", "the end of the file");
+        throw io_error("changed_while_reading", file_, at, std::to_string(size_) + " bytes",
+                       "the end of the file");
       at += static_cast<std::uint64_t>(n);
       out = out.subspan(static_cast<std::size_t>(n));
     }

@@ -20,7 +20,8 @@ inline void make_folder(const std::filesystem::path& folder) {
   if (failed) throw io_error("open_failed", folder, 0, "to make the folder", failed.message());
 }
 
-/// The names in `folder`, sorted; throws read_failed.  (libstdc++'s directory_iterator ends the program when memory runs out.)
+/// The names in `folder`, sorted; throws read_failed.  (libstdc++'s directory_iterator ends the program when
+/// memory runs out.)
 inline std::vector<std::string> list_folder(const std::filesystem::path& folder) {
   struct close_folder {
     void operator()(::DIR* d) const { ::closedir(d); }
@@ -43,7 +44,8 @@ inline std::vector<std::string> list_folder(const std::filesystem::path& folder)
   return out;
 }
 
-/// The names of all regular files in `folder` and below ("a/b"), sorted; symlinks are neither listed nor followed.  Throws read_failed.
+/// The names of all regular files in `folder` and below ("a/b"), sorted; symlinks are neither listed nor
+/// followed.  Throws read_failed.
 inline std::vector<std::string> list_tree(const std::filesystem::path& folder) {
   std::vector<std::string> out, folders = {""};
   while (!folders.empty()) {

@@ -12,7 +12,8 @@ namespace modx::io {
 class gzip_reader {
  public:
   /// Throws input_file's errors.
-  explicit gzip_reader(const std::filesystem::path& file, std::uint64_t max_compressed, syscalls& os = syscalls::real())
+  explicit gzip_reader(const std::filesystem::path& file, std::uint64_t max_compressed,
+                       syscalls& os = syscalls::real())
       : in_(file, max_compressed, os) {
     if (inflateInit2(&z_, 16 + MAX_WBITS) != Z_OK) throw std::bad_alloc();
   }
@@ -22,7 +23,8 @@ class gzip_reader {
 
   const std::filesystem::path& name() const { return in_.name(); }
 
-  /// Fills `out` as far as the contents go; returns how many bytes.  Throws not_gzip, corrupt_gzip, truncated_gzip.
+  /// Fills `out` as far as the contents go; returns how many bytes.  Throws not_gzip, corrupt_gzip,
+  /// truncated_gzip.
   std::size_t read(std::span<std::byte> out) {
     std::size_t done = 0;
     while (done < out.size() && !ended_) {
@@ -46,9 +48,11 @@ class gzip_reader {
   /// Throws trailing_bytes unless contents and file both end here (so their CRC is right).
   void expect_end() {
     std::byte extra{};
-    if (read({&extra, 1}) != 0) throw io_error("trailing_bytes", name(), offset(), "the end of the contents", "more bytes");
+    if (read({&extra, 1}) != 0)
+      throw io_error("trailing_bytes", name(), offset(), "the end of the contents", "more bytes");
     if (z_.avail_in != 0 || in_.position() != in_.size())
-      throw io_error("trailing_bytes", name(), offset(), "the end of the file after the gzip stream", "more bytes");
+      throw io_error("trailing_bytes", name(), offset(), "the end of the file after the gzip stream",
+                     "more bytes");
     in_.expect_end();
   }
 
@@ -56,8 +60,11 @@ class gzip_reader {
   std::uint64_t offset() const { return in_.position() - z_.avail_in; }
 
   void refill() {
-    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), in_.size() - in_.position()));
-    if (n == 0) throw io_error("truncated_gzip", name(), in_.position(), "the rest of a gzip stream", "the end of the file");
+    const auto n =
+        static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), in_.size() - in_.position()));
+    if (n == 0)
+      throw io_error("truncated_gzip", name(), in_.position(), "the rest of a gzip stream",
+                     "the end of the file");
     in_.read(std::span(buffer_).first(n));
     z_.next_in = reinterpret_cast<Bytef*>(buffer_.data());
     z_.avail_in = static_cast<uInt>(n);

@@ -1,4 +1,5 @@
-// IDX files (the MNIST format): 0 0 type rank, big-endian dimensions, then exactly their product of elements; raw or .gz.
+// IDX files (the MNIST format): 0 0 type rank, big-endian dimensions, then exactly their product of elements;
+// raw or .gz.
 #pragma once
 #include <modx/io/checked.hpp>
 #include <modx/io/gzip.hpp>
@@ -19,13 +20,20 @@ namespace detail {
 /// "signed byte" and so on, or "" for an id that the format doesn't have.
 constexpr std::string_view idx_type_name(unsigned id) {
   switch (id) {
-    case 0x08: return "unsigned byte";
-    case 0x09: return "signed byte";
-    case 0x0b: return "16-bit integer";
-    case 0x0c: return "32-bit integer";
-    case 0x0d: return "float";
-    case 0x0e: return "double";
-    default: return "";
+    case 0x08:
+      return "unsigned byte";
+    case 0x09:
+      return "signed byte";
+    case 0x0b:
+      return "16-bit integer";
+    case 0x0c:
+      return "32-bit integer";
+    case 0x0d:
+      return "float";
+    case 0x0e:
+      return "double";
+    default:
+      return "";
   }
 }
 
@@ -33,7 +41,8 @@ constexpr std::string_view idx_type_name(unsigned id) {
 template <class Source>
 idx_array parse_idx(Source& source, std::uint64_t max_bytes) {
   std::uint64_t at = 0;
-  const auto fail = [&](const char* code, std::uint64_t where, const std::string& expected, const std::string& found) {
+  const auto fail = [&](const char* code, std::uint64_t where, const std::string& expected,
+                        const std::string& found) {
     throw io_error(code, source.name(), where, expected, found);
   };
   const auto four = [&](const char* what) {
@@ -48,7 +57,8 @@ idx_array parse_idx(Source& source, std::uint64_t max_bytes) {
     fail("bad_magic", 0, "two zero bytes", "a gzip file (give it a name that ends in .gz)");
   if (magic[0] != std::byte{0} || magic[1] != std::byte{0}) fail("bad_magic", 0, "two zero bytes", "others");
   const auto type = std::to_integer<unsigned>(magic[2]), rank = std::to_integer<unsigned>(magic[3]);
-  if (idx_type_name(type).empty()) fail("unknown_type", 2, "type 8, 9, 11, 12, 13 or 14", std::to_string(type));
+  if (idx_type_name(type).empty())
+    fail("unknown_type", 2, "type 8, 9, 11, 12, 13 or 14", std::to_string(type));
   if (type != 8) fail("unsupported_type", 2, "unsigned bytes (type 8)", std::string(idx_type_name(type)));
   if (rank < 1 || rank > 8) fail("bad_rank", 3, "1 to 8 dimensions", std::to_string(rank));
   idx_array out;
@@ -66,10 +76,12 @@ idx_array parse_idx(Source& source, std::uint64_t max_bytes) {
   const auto total = size.as<std::size_t>();
   if (!total) fail("too_large", 4, "a size that fits this machine", std::to_string(*size.value()));
   while (out.data.size() < *total) {  // grows with what is really there, not with what the header claims
-    const std::size_t old = out.data.size(), step = std::min<std::size_t>(*total - old, std::max<std::size_t>(old, 1 << 20));
+    const std::size_t old = out.data.size(),
+                      step = std::min<std::size_t>(*total - old, std::max<std::size_t>(old, 1 << 20));
     out.data.resize(old + step);
     const auto n = source.read(std::as_writable_bytes(std::span(out.data).subspan(old)));
-    if (n != step) fail("truncated_data", at + old + n, std::to_string(*total) + " elements", std::to_string(old + n));
+    if (n != step)
+      fail("truncated_data", at + old + n, std::to_string(*total) + " elements", std::to_string(old + n));
   }
   source.expect_end();
   return out;
@@ -78,7 +90,8 @@ idx_array parse_idx(Source& source, std::uint64_t max_bytes) {
 /// A raw file as parse_idx wants it.
 class raw_source {
  public:
-  raw_source(const std::filesystem::path& file, std::uint64_t max_size, syscalls& os) : in_(file, max_size, os) {}
+  raw_source(const std::filesystem::path& file, std::uint64_t max_size, syscalls& os)
+      : in_(file, max_size, os) {}
   const std::filesystem::path& name() const { return in_.name(); }
   std::size_t read(std::span<std::byte> out) {
     const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), in_.size() - in_.position()));
@@ -87,7 +100,8 @@ class raw_source {
   }
   void expect_end() {
     if (in_.position() != in_.size())
-      throw io_error("trailing_bytes", name(), in_.position(), "the end of the file", std::to_string(in_.size() - in_.position()) + " more bytes");
+      throw io_error("trailing_bytes", name(), in_.position(), "the end of the file",
+                     std::to_string(in_.size() - in_.position()) + " more bytes");
     in_.expect_end();
   }
 
@@ -97,8 +111,8 @@ class raw_source {
 
 }  // namespace detail
 
-/// Reads an IDX file of unsigned bytes with at most `max_bytes` elements; a name ending in .gz means gzip.  Throws io_error: the
-/// codes are in docs/io.md.
+/// Reads an IDX file of unsigned bytes with at most `max_bytes` elements; a name ending in .gz means gzip.
+/// Throws io_error: the codes are in docs/io.md.
 inline idx_array load_idx(const std::filesystem::path& file, std::uint64_t max_bytes = std::uint64_t{1} << 30,
                           syscalls& os = syscalls::real()) {
   const std::uint64_t max_file = (checked(max_bytes) + checked(1u << 20)).value().value_or(max_bytes);

@@ -16,22 +16,25 @@ struct image_set {
 namespace detail {
 
 /// The first of <stem>-<kind>, <stem>.<kind>, each also with .gz, that exists; throws missing_file.
-inline std::filesystem::path find_idx(const std::filesystem::path& folder, const std::string& stem, const std::string& kind) {
+inline std::filesystem::path find_idx(const std::filesystem::path& folder, const std::string& stem,
+                                      const std::string& kind) {
   std::string tried;
-  for (const std::string& name : {stem + "-" + kind, stem + "." + kind, stem + "-" + kind + ".gz", stem + "." + kind + ".gz"}) {
+  for (const std::string& name :
+       {stem + "-" + kind, stem + "." + kind, stem + "-" + kind + ".gz", stem + "." + kind + ".gz"}) {
     std::error_code failed;
     if (std::filesystem::exists(folder / name, failed)) return folder / name;
     tried += (tried.empty() ? "" : ", ") + name;
   }
   throw io_error("missing_file", folder, 0,
-                 "one of " + tried + " in this folder (put the four files of MNIST, or of a data set in its format, there)",
+                 "one of " + tried +
+                     " in this folder (put the four files of MNIST, or of a data set in its format, there)",
                  "none of them");
 }
 
 }  // namespace detail
 
-/// Reads the images and labels of one split.  Throws missing_file (says what was looked for), wrong_rank, counts_disagree,
-/// label_out_of_range, and load_idx's errors.
+/// Reads the images and labels of one split.  Throws missing_file (says what was looked for), wrong_rank,
+/// counts_disagree, label_out_of_range, and load_idx's errors.
 inline image_set load_image_set(const std::filesystem::path& folder, split which, unsigned classes = 10,
                                 syscalls& os = syscalls::real()) {
   const std::string stem = which == split::train ? "train" : "t10k";
@@ -45,7 +48,8 @@ inline image_set load_image_set(const std::filesystem::path& folder, split which
   if (labels.shape.size() != 1)
     throw io_error("wrong_rank", label_file, 3, "labels: 1 dimension", std::to_string(labels.shape.size()));
   if (images.shape[0] != labels.shape[0])
-    throw io_error("counts_disagree", label_file, 4, "a label for each of " + std::to_string(images.shape[0]) + " images",
+    throw io_error("counts_disagree", label_file, 4,
+                   "a label for each of " + std::to_string(images.shape[0]) + " images",
                    std::to_string(labels.shape[0]));
   for (std::size_t i = 0; i < labels.data.size(); ++i)
     if (labels.data[i] >= classes)

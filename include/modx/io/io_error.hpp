@@ -28,7 +28,8 @@ inline std::string show(std::string_view text) {
   return out += text.size() > 80 ? "...\"" : "\"";
 }
 
-/// A file that can't be read, written or believed: "<file> at byte <offset>: expected …, found … [<code>]".
+/// A file that can't be read, written or believed:
+/// "<file> at byte <offset>: expected ..., found ... [<code>]".
 class io_error : public error {
  public:
   /// `code` is a string literal: it is kept by reference.

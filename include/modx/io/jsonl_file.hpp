@@ -10,11 +10,15 @@ namespace modx::io {
 /// An open log; every line reaches the kernel before append returns.
 class jsonl_file {
  public:
-  /// Opens or makes `file`; a last line that a killed writer left without its end is cut off.  Throws not_regular_file, open_failed.
-  explicit jsonl_file(std::filesystem::path file, syscalls& os = syscalls::real()) : file_(std::move(file)), os_(&os) {
+  /// Opens or makes `file`; a last line that a killed writer left without its end is cut off.  Throws
+  /// not_regular_file, open_failed.
+  explicit jsonl_file(std::filesystem::path file, syscalls& os = syscalls::real())
+      : file_(std::move(file)), os_(&os) {
     fd_ = descriptor(os, retry_interrupted([&] {
-      return os.open_at(AT_FDCWD, file_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
-    }));
+                       return os.open_at(AT_FDCWD, file_.c_str(),
+                                         O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+                                         0666);
+                     }));
     if (!fd_) throw_os_error("open", file_, 0);
     struct ::stat s = {};
     if (os.stat(fd_.get(), s) != 0) throw_os_error("stat", file_, 0);
@@ -27,7 +31,8 @@ class jsonl_file {
   void append(const nlohmann::json& value) {
     const std::string line = json_text(value, file_) + "\n";
     for (std::size_t done = 0; done < line.size();) {
-      const auto n = retry_interrupted([&] { return os_->write(fd_.get(), line.data() + done, line.size() - done); });
+      const auto n =
+          retry_interrupted([&] { return os_->write(fd_.get(), line.data() + done, line.size() - done); });
       if (n <= 0) {
         const int e = n == 0 ? EIO : errno;
         static_cast<void>(os_->truncate(fd_.get(), size_));
@@ -50,7 +55,8 @@ class jsonl_file {
     char piece[4096];
     while (end > 0) {
       const auto n = std::min<off_t>(end, sizeof piece);
-      if (retry_interrupted([&] { return os_->read_at(fd_.get(), piece, static_cast<std::size_t>(n), end - n); }) != n)
+      if (retry_interrupted(
+              [&] { return os_->read_at(fd_.get(), piece, static_cast<std::size_t>(n), end - n); }) != n)
         throw_os_error("read", file_, static_cast<std::uint64_t>(end - n));
       const std::string_view text(piece, static_cast<std::size_t>(n));
       if (const auto at = text.rfind('\n'); at != text.npos) {
@@ -59,7 +65,8 @@ class jsonl_file {
       }
       end -= n;
     }
-    if (end != size_ && os_->truncate(fd_.get(), end) != 0) throw_os_error("write", file_, static_cast<std::uint64_t>(end));
+    if (end != size_ && os_->truncate(fd_.get(), end) != 0)
+      throw_os_error("write", file_, static_cast<std::uint64_t>(end));
     size_ = end;
   }
 

@@ -30,11 +30,15 @@ class safetensors_file {
     entries_.reserve(header.records.size());
     for (const auto& r : header.records) {
       const auto shape = header.shape(r);
-      entries_.push_back({std::string(header.name(r)), r.type, {shape.begin(), shape.end()},
-                          data.subspan(static_cast<std::size_t>(r.begin), static_cast<std::size_t>(r.end - r.begin))});
+      entries_.push_back(
+          {std::string(header.name(r)),
+           r.type,
+           {shape.begin(), shape.end()},
+           data.subspan(static_cast<std::size_t>(r.begin), static_cast<std::size_t>(r.end - r.begin))});
     }
     for (std::size_t i = 0; i < entries_.size(); ++i) by_name_.push_back(i);
-    std::sort(by_name_.begin(), by_name_.end(), [&](auto a, auto b) { return entries_[a].name < entries_[b].name; });
+    std::sort(by_name_.begin(), by_name_.end(),
+              [&](auto a, auto b) { return entries_[a].name < entries_[b].name; });
     metadata_ = std::move(header.metadata);
   }
 
@@ -53,7 +57,8 @@ class safetensors_file {
   /// The tensor called `name`; throws missing_tensor.
   const tensor_entry& at(std::string_view name) const {
     if (const auto* e = find(name)) return *e;
-    throw io_error("missing_tensor", file_, 0, "a tensor named " + show(name), std::to_string(entries_.size()) + " others");
+    throw io_error("missing_tensor", file_, 0, "a tensor named " + show(name),
+                   std::to_string(entries_.size()) + " others");
   }
 
  private:

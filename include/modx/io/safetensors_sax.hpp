@@ -1,42 +1,10 @@
 // The events of a safetensors header's JSON, streamed into fixed records under budgets; no tree is built.
 #pragma once
-#include <map>
-#include <modx/io/dtype.hpp>
 #include <modx/io/json_text.hpp>
-#include <span>
+#include <modx/io/safetensors_limits.hpp>
 #include <utility>
 
 namespace modx::io {
-
-/// What a file may ask for before it is believed.
-struct safetensors_limits {
-  std::uint64_t file = std::uint64_t{1} << 40;
-  std::uint64_t header = 100'000'000;
-  std::size_t tensors = 1'000'000;
-  std::size_t name = 4096;          ///< bytes
-  std::size_t rank = 8;             ///< at most 32
-  std::size_t metadata = 1u << 20;  ///< bytes of all keys and values
-  std::size_t keys = 4096;          ///< of metadata
-};
-
-/// The header in 40 bytes per tensor and two pools.
-struct safetensors_header {
-  struct record {
-    std::uint64_t begin = 0, end = 0;  // in the data
-    std::uint32_t at = 0;              // of the name, in the header
-    std::uint32_t name = 0, dims = 0;  // in the pools
-    std::uint16_t name_size = 0;
-    std::uint8_t rank = 0;
-    dtype type{};
-  };
-  std::vector<record> records;  // in order of data
-  std::string names;
-  std::vector<std::uint64_t> dims;
-  std::map<std::string, std::string> metadata;
-
-  std::string_view name(const record& r) const { return std::string_view(names).substr(r.name, r.name_size); }
-  std::span<const std::uint64_t> shape(const record& r) const { return std::span(dims).subspan(r.dims, r.rank); }
-};
 
 namespace detail {
 
@@ -61,8 +29,8 @@ struct counting_iterator {
 /// Takes nlohmann's events; returns false, with `error` set, at the first thing that doesn't belong.
 class safetensors_sax {
  public:
-  safetensors_sax(safetensors_header& out, const std::filesystem::path& file, const safetensors_limits& limits,
-                  const char* begin)
+  safetensors_sax(safetensors_header& out, const std::filesystem::path& file,
+                  const safetensors_limits& limits, const char* begin)
       : furthest(begin), out_(out), file_(file), limits_(limits), begin_(begin) {}
 
   const char* furthest;
@@ -71,7 +39,9 @@ class safetensors_sax {
   bool null() { return place_ == place::metadata_start ? (place_ = place::root, true) : misplaced("null"); }
   bool boolean(bool) { return misplaced("a boolean"); }
   bool number_integer(std::int64_t) { return misplaced("a negative number"); }
-  bool number_float(double, const std::string&) { return misplaced("a number that is no integer below 2^64"); }
+  bool number_float(double, const std::string&) {
+    return misplaced("a number that is no integer below 2^64");
+  }
   bool binary(nlohmann::json::binary_t&) { return misplaced("binary data"); }
 
   bool number_unsigned(std::uint64_t v) {
@@ -127,7 +97,8 @@ class safetensors_sax {
   }
 
   bool end_array() {
-    if (place_ == place::offsets && offsets_ != 2) return fail("bad_offsets", "two data_offsets", std::to_string(offsets_));
+    if (place_ == place::offsets && offsets_ != 2)
+      return fail("bad_offsets", "two data_offsets", std::to_string(offsets_));
     place_ = place::tensor;
     return true;
   }
@@ -137,7 +108,8 @@ class safetensors_sax {
     if (place_ == place::metadata) {
       if (!spend_metadata(k.size())) return false;
       if (out_.metadata.size() == limits_.keys)
-        return fail("metadata_too_large", "at most " + std::to_string(limits_.keys) + " keys in __metadata__", "more");
+        return fail("metadata_too_large", "at most " + std::to_string(limits_.keys) + " keys in __metadata__",
+                    "more");
       if (out_.metadata.contains(k)) return fail("duplicate_key", "each key once", show(k) + " twice");
       metadata_key_ = k;
       place_ = place::metadata_value;
@@ -148,13 +120,17 @@ class safetensors_sax {
       place_ = place::metadata_start;
       return true;
     }
-    if (k.empty() || k.find('\0') != k.npos) return fail("bad_name", "a name without NUL, not empty", show(k));
+    if (k.empty() || k.find('\0') != k.npos)
+      return fail("bad_name", "a name without NUL, not empty", show(k));
     if (k.size() > limits_.name || k.size() > 0xffff)
-      return fail("name_too_long", "a name of at most " + std::to_string(limits_.name) + " bytes", std::to_string(k.size()));
+      return fail("name_too_long", "a name of at most " + std::to_string(limits_.name) + " bytes",
+                  std::to_string(k.size()));
     if (out_.records.size() == limits_.tensors)
       return fail("too_many_tensors", "at most " + std::to_string(limits_.tensors) + " tensors", "more");
-    now_ = {.at = static_cast<std::uint32_t>(position() - 8), .name = static_cast<std::uint32_t>(out_.names.size()),
-            .dims = static_cast<std::uint32_t>(out_.dims.size()), .name_size = static_cast<std::uint16_t>(k.size())};
+    now_ = {.at = static_cast<std::uint32_t>(position() - 8),
+            .name = static_cast<std::uint32_t>(out_.names.size()),
+            .dims = static_cast<std::uint32_t>(out_.dims.size()),
+            .name_size = static_cast<std::uint16_t>(k.size())};
     out_.names += k;
     fields_ = 0;
     offsets_ = 0;
@@ -168,8 +144,19 @@ class safetensors_sax {
 
  private:
   enum class place {
-    start, root, end, metadata_start, metadata, metadata_value,
-    tensor_start, tensor, dtype, shape_start, shape, offsets_start, offsets
+    start,
+    root,
+    end,
+    metadata_start,
+    metadata,
+    metadata_value,
+    tensor_start,
+    tensor,
+    dtype,
+    shape_start,
+    shape,
+    offsets_start,
+    offsets
   };
 
   bool field(const std::string& k) {
@@ -184,21 +171,28 @@ class safetensors_sax {
   bool spend_metadata(std::size_t n) {
     metadata_size_ += n;
     return metadata_size_ <= limits_.metadata ||
-           fail("metadata_too_large", "at most " + std::to_string(limits_.metadata) + " bytes of __metadata__", "more");
+           fail("metadata_too_large",
+                "at most " + std::to_string(limits_.metadata) + " bytes of __metadata__", "more");
   }
 
   bool misplaced(const std::string& found) {
     switch (place_) {
       case place::metadata_start:
       case place::metadata:
-      case place::metadata_value: return fail("bad_metadata", "__metadata__ of strings", found);
-      case place::tensor_start: return fail("bad_tensor", "an object with dtype, shape and data_offsets", found);
-      case place::dtype: return fail("unknown_dtype", "a dtype of the format, as a string", found);
+      case place::metadata_value:
+        return fail("bad_metadata", "__metadata__ of strings", found);
+      case place::tensor_start:
+        return fail("bad_tensor", "an object with dtype, shape and data_offsets", found);
+      case place::dtype:
+        return fail("unknown_dtype", "a dtype of the format, as a string", found);
       case place::shape_start:
-      case place::shape: return fail("bad_shape", "an array of integers from 0 to 2^64 - 1", found);
+      case place::shape:
+        return fail("bad_shape", "an array of integers from 0 to 2^64 - 1", found);
       case place::offsets_start:
-      case place::offsets: return fail("bad_offsets", "an array of two integers from 0 to 2^64 - 1", found);
-      default: return fail("bad_root", "an object", found);
+      case place::offsets:
+        return fail("bad_offsets", "an array of two integers from 0 to 2^64 - 1", found);
+      default:
+        return fail("bad_root", "an object", found);
     }
   }
 

@@ -15,14 +15,16 @@ class safetensors_stream {
                               syscalls& os = syscalls::real())
       : in_(file, limits.file, os) {
     std::byte first[8];
-    const auto start = std::span(first).first(static_cast<std::size_t>(std::min<std::uint64_t>(8, in_.size())));
+    const auto start =
+        std::span(first).first(static_cast<std::size_t>(std::min<std::uint64_t>(8, in_.size())));
     in_.read(start);
     file_bytes text(static_cast<std::size_t>(safetensors_header_size(start, in_.size(), file, limits)));
     in_.read(text.bytes());
     data_at_ = in_.position();
     header_ = parse_safetensors_header(text.text(), in_.size() - data_at_, file, limits);
     for (const auto& r : header_.records) by_name_.push_back(&r);
-    std::sort(by_name_.begin(), by_name_.end(), [&](auto* a, auto* b) { return header_.name(*a) < header_.name(*b); });
+    std::sort(by_name_.begin(), by_name_.end(),
+              [&](auto* a, auto* b) { return header_.name(*a) < header_.name(*b); });
   }
   safetensors_stream(const safetensors_stream&) = delete;
   safetensors_stream& operator=(const safetensors_stream&) = delete;
@@ -38,12 +40,13 @@ class safetensors_stream {
     return r ? std::optional(describe(*r)) : std::nullopt;
   }
 
-  /// Reads a tensor's bytes into `out`; throws missing_tensor, size_mismatch, read_failed.  Safe from several threads.
+  /// Reads a tensor's bytes into `out`; throws missing_tensor, size_mismatch, read_failed.  Safe from several
+  /// threads.
   void read(std::string_view name, std::span<std::byte> out) const {
     const auto& r = known(name);
     if (out.size() != r.end - r.begin)
-      throw io_error("size_mismatch", in_.name(), data_at_ + r.begin, "room for " + std::to_string(r.end - r.begin) + " bytes",
-                     std::to_string(out.size()));
+      throw io_error("size_mismatch", in_.name(), data_at_ + r.begin,
+                     "room for " + std::to_string(r.end - r.begin) + " bytes", std::to_string(out.size()));
     in_.read_at(data_at_ + r.begin, out);
   }
   /// A tensor with its bytes, which live in `storage`.
@@ -66,7 +69,8 @@ class safetensors_stream {
   }
   const record_type& known(std::string_view name) const {
     if (const auto* r = record(name)) return *r;
-    throw io_error("missing_tensor", in_.name(), 0, "a tensor named " + show(name), std::to_string(size()) + " others");
+    throw io_error("missing_tensor", in_.name(), 0, "a tensor named " + show(name),
+                   std::to_string(size()) + " others");
   }
   tensor_entry describe(const record_type& r) const {
     const auto shape = header_.shape(r);

@@ -1,4 +1,5 @@
-// Writing safetensors: sorted, padded header, read back by the strict reader before a byte reaches the disk; one atomic file.
+// Writing safetensors: sorted, padded header, read back by the strict reader before a byte reaches the disk;
+// one atomic file.
 #pragma once
 #include <modx/io/safetensors.hpp>
 
@@ -44,21 +45,25 @@ inline std::string safetensors_header_text(std::span<const tensor_entry* const> 
 
 }  // namespace detail
 
-/// Writes `entries` and `metadata` to `file`, all or nothing.  Throws atomic_file's errors and, before anything is written, the
-/// reader's for what it would refuse: names, shapes, a header above 16 MiB; bad_json for text that is not UTF-8.
+/// Writes `entries` and `metadata` to `file`, all or nothing.  Throws atomic_file's errors and, before
+/// anything is written, the reader's for what it would refuse: names, shapes, a header above 16 MiB; bad_json
+/// for text that is not UTF-8.
 inline void write_safetensors(const std::filesystem::path& file, std::span<const tensor_entry> entries,
                               const std::map<std::string, std::string>& metadata = {},
                               syscalls& os = syscalls::real()) {
   const safetensors_limits limits{.header = 16u << 20};
   for (const auto& t : entries) {
-    if (t.name == "__metadata__") throw io_error("bad_name", file, 0, "another name for a tensor", show(t.name));
+    if (t.name == "__metadata__")
+      throw io_error("bad_name", file, 0, "another name for a tensor", show(t.name));
     if (static_cast<std::size_t>(t.type) >= dtype_table.size())
-      throw io_error("unknown_dtype", file, 0, "a dtype of the format", "another value in tensor " + show(t.name));
+      throw io_error("unknown_dtype", file, 0, "a dtype of the format",
+                     "another value in tensor " + show(t.name));
   }
   const auto order = in_file_order(entries);
   const auto header = detail::safetensors_header_text(order, metadata, file);
   if (header.size() > limits.header)
-    throw io_error("header_too_large", file, 0, "at most " + std::to_string(limits.header) + " bytes of header",
+    throw io_error("header_too_large", file, 0,
+                   "at most " + std::to_string(limits.header) + " bytes of header",
                    std::to_string(header.size()));
   std::uint64_t data_size = 0;
   for (const auto* t : order) data_size += t->bytes.size();

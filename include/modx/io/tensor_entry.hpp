@@ -24,7 +24,8 @@ struct tensor_entry {
 };
 
 namespace detail {
-[[noreturn]] inline void tensor_error(const tensor_entry& t, const std::string& expected, const std::string& found) {
+[[noreturn]] inline void tensor_error(const tensor_entry& t, const std::string& expected,
+                                      const std::string& found) {
   throw error("tensor " + show(t.name), expected, found);
 }
 }  // namespace detail
@@ -41,13 +42,15 @@ inline std::uint64_t element_count(const tensor_entry& t) {
 template <class T>
 std::span<const T> view_as(const tensor_entry& t) {
   if (!holds<T>(t.type)) detail::tensor_error(t, "another dtype", std::string(name_of(t.type)));
-  if (t.bytes.size() % sizeof(T) != 0) detail::tensor_error(t, "whole elements", std::to_string(t.bytes.size()) + " bytes");
+  if (t.bytes.size() % sizeof(T) != 0)
+    detail::tensor_error(t, "whole elements", std::to_string(t.bytes.size()) + " bytes");
   if (reinterpret_cast<std::uintptr_t>(t.bytes.data()) % alignof(T) != 0)
     detail::tensor_error(t, "data aligned to " + std::to_string(alignof(T)) + " bytes", "misaligned data");
   return {reinterpret_cast<const T*>(t.bytes.data()), t.bytes.size() / sizeof(T)};
 }
 
-/// Copies the elements, whatever their alignment; throws if T or the count differ, or a BOOL is neither 0 nor 1.
+/// Copies the elements, whatever their alignment; throws if T or the count differ, or a BOOL is neither 0
+/// nor 1.
 template <class T>
 void copy_to(const tensor_entry& t, std::span<T> out) {
   if (!holds<T>(t.type)) detail::tensor_error(t, "another dtype", std::string(name_of(t.type)));
@@ -55,7 +58,8 @@ void copy_to(const tensor_entry& t, std::span<T> out) {
     detail::tensor_error(t, std::to_string(out.size_bytes()) + " bytes", std::to_string(t.bytes.size()));
   if (t.type == dtype::boolean)
     for (const auto b : t.bytes)
-      if (b > std::byte{1}) detail::tensor_error(t, "BOOL bytes 0 or 1", std::to_string(static_cast<unsigned>(b)));
+      if (b > std::byte{1})
+        detail::tensor_error(t, "BOOL bytes 0 or 1", std::to_string(static_cast<unsigned>(b)));
   if (!out.empty()) std::memcpy(out.data(), t.bytes.data(), t.bytes.size());
 }
 
@@ -64,7 +68,8 @@ inline float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(std::ui
 
 /// The value of an IEEE half's bits.
 inline float from_f16(std::uint16_t bits) {
-  const std::uint32_t sign = (std::uint32_t{bits} & 0x8000u) << 16, exponent = (bits >> 10) & 31u, fraction = bits & 0x3ffu;
+  const std::uint32_t sign = (std::uint32_t{bits} & 0x8000u) << 16, exponent = (bits >> 10) & 31u,
+                      fraction = bits & 0x3ffu;
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | fraction << 13);
   if (exponent > 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
   const float small = static_cast<float>(fraction) * 0x1p-24f;
@@ -82,11 +87,20 @@ inline std::vector<float> to_floats(const tensor_entry& t) {
     }
   };
   switch (t.type) {
-    case dtype::f32: convert(float{}, [](float v) { return v; }); break;
-    case dtype::f64: convert(double{}, [](double v) { return static_cast<float>(v); }); break;
-    case dtype::f16: convert(std::uint16_t{}, from_f16); break;
-    case dtype::bf16: convert(std::uint16_t{}, from_bf16); break;
-    default: detail::tensor_error(t, "F32, F16, BF16 or F64", std::string(name_of(t.type)));
+    case dtype::f32:
+      convert(float{}, [](float v) { return v; });
+      break;
+    case dtype::f64:
+      convert(double{}, [](double v) { return static_cast<float>(v); });
+      break;
+    case dtype::f16:
+      convert(std::uint16_t{}, from_f16);
+      break;
+    case dtype::bf16:
+      convert(std::uint16_t{}, from_bf16);
+      break;
+    default:
+      detail::tensor_error(t, "F32, F16, BF16 or F64", std::string(name_of(t.type)));
   }
   return out;
 }
@@ -98,7 +112,8 @@ inline void require_finite(const tensor_entry& t) {
       U bits;
       std::memcpy(&bits, t.bytes.data() + i, sizeof(U));
       if ((bits & exponent) == exponent)
-        detail::tensor_error(t, "finite numbers", "NaN or infinity at element " + std::to_string(i / sizeof(U)));
+        detail::tensor_error(t, "finite numbers",
+                             "NaN or infinity at element " + std::to_string(i / sizeof(U)));
     }
   };
   if (t.type == dtype::f32) scan(std::uint32_t{0x7f800000u});
