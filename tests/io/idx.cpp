@@ -54,12 +54,6 @@ std::string with_rank(int rank) {
   s[3] = static_cast<char>(rank);
   return s;
 }
-/// A gzip file of `size` bytes with the same contents: a long original name in its header.
-std::string named(const std::string& zip, std::size_t size) {
-  auto s = zip.substr(0, 10) + std::string(size - zip.size() - 1, 'n') + '\0' + zip.substr(10);
-  s[3] = 8;
-  return s;
-}
 std::string changed(std::string s, std::size_t at, int by) {
   s[at] = static_cast<char>(s[at] ^ by);
   return s;

@@ -39,4 +39,11 @@ inline std::string gzip(const std::string& text) {
   return out;
 }
 
+/// A gzip file of `size` bytes with the same contents: a long original name in its header.
+inline std::string named(const std::string& zip, std::size_t size) {
+  auto s = zip.substr(0, 10) + std::string(size - zip.size() - 1, 'n') + '\0' + zip.substr(10);
+  s[3] = 8;
+  return s;
+}
+
 }  // namespace modx::test
