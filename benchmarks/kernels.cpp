@@ -1,5 +1,6 @@
-// GEMM and convolution kernels in GFLOP/s and in % of the FMA peak measured beside each, with plain Eigen as the floor.
-// Needs the CPU's instructions (-O3 -march=native); with -fopenmp Eigen is measured on two threads too.
+// GEMM and convolution kernels in GFLOP/s and in % of the FMA peak measured beside each, with plain Eigen as
+// the floor. Needs the CPU's instructions (-O3 -march=native); with -fopenmp Eigen is measured on two threads
+// too.
 #include <benchmark/benchmark.h>
 
 #include <Eigen/Core>
@@ -29,7 +30,8 @@ double seconds_since(clock_type::time_point start) {
 /// Floats on a 64-byte boundary, filled with numbers in [-1, 1).
 class buffer {
  public:
-  explicit buffer(std::size_t n) : data_(static_cast<float*>(::operator new((n + 16) * sizeof(float), align))) {
+  explicit buffer(std::size_t n)
+      : data_(static_cast<float*>(::operator new((n + 16) * sizeof(float), align))) {
     std::uint32_t state = 1;
     for (std::size_t i = 0; i < n; ++i) {
       state = state * 1664525u + 1013904223u;
@@ -141,7 +143,8 @@ void multiply_packed(benchmark::State& state, const shape& s, bool pack_too) {
   for (std::size_t g = 0; g < s.groups; ++g) {
     const operands& o = data.emplace_back(s);
     pack(pool, s.k, s.n, view_of(o.b.get(), s.k, s.n, s.b_transposed), o.packed.get());
-    calls.push_back({s.m, s.n, s.k, view_of(o.a.get(), s.m, s.k, s.a_transposed), o.packed.get(), 0.f, o.c.get(), s.n});
+    calls.push_back(
+        {s.m, s.n, s.k, view_of(o.a.get(), s.m, s.k, s.a_transposed), o.packed.get(), 0.f, o.c.get(), s.n});
   }
   measure(state, pool, flops_of(s), [&] {
     for (std::size_t g = 0; pack_too && g < s.groups; ++g) {
@@ -158,7 +161,8 @@ void multiply_eigen(benchmark::State& state, const shape& s) {
   Eigen::setNbThreads(static_cast<int>(state.range(0)));
   std::vector<operands> data;
   for (std::size_t g = 0; g < s.groups; ++g) data.emplace_back(s);
-  const auto m = static_cast<Eigen::Index>(s.m), k = static_cast<Eigen::Index>(s.k), n = static_cast<Eigen::Index>(s.n);
+  const auto m = static_cast<Eigen::Index>(s.m), k = static_cast<Eigen::Index>(s.k),
+             n = static_cast<Eigen::Index>(s.n);
   measure(state, pool, flops_of(s), [&] {
     for (const operands& o : data) {
       Eigen::Map<matrix> c(o.c.get(), m, n);
@@ -188,16 +192,16 @@ class small_net {
   void forward(thread_pool& pool) {
     for (std::size_t l = 0; l < 2; ++l) {
       tensors& t = tensors_[l];
-      conv2d_forward(pool, layers_[l], l ? tensors_[0].y.get() : t.x.get(), t.w.get(), t.bias.get(), true, t.y.get(),
-                     t.argmax.data(), t.workspace.get());
+      conv2d_forward(pool, layers_[l], l ? tensors_[0].y.get() : t.x.get(), t.w.get(), t.bias.get(), true,
+                     t.y.get(), t.argmax.data(), t.workspace.get());
     }
   }
   void backward(thread_pool& pool) {
     for (std::size_t l = 2; l-- > 0;) {
       tensors& t = tensors_[l];
       conv2d_backward(pool, layers_[l], l ? tensors_[0].y.get() : t.x.get(), t.w.get(), true, t.y.get(),
-                      t.argmax.data(), t.dy.get(), l ? tensors_[0].dy.get() : nullptr, 0.f, t.dw.get(), t.dbias.get(),
-                      t.workspace.get());
+                      t.argmax.data(), t.dy.get(), l ? tensors_[0].dy.get() : nullptr, 0.f, t.dw.get(),
+                      t.dbias.get(), t.workspace.get());
     }
   }
   double forward_flops() const { return flops_; }
@@ -208,8 +212,13 @@ class small_net {
     buffer x, w, bias, y, dy, dw, dbias, workspace;
     std::vector<unsigned char> argmax;
     explicit tensors(const conv_shape& s)
-        : x(s.n * s.h * s.w * s.cin), w(9 * s.cin * s.cout), bias(s.cout), y(s.n * s.h / 2 * s.w / 2 * s.cout),
-          dy(s.n * s.h / 2 * s.w / 2 * s.cout), dw(9 * s.cin * s.cout), dbias(s.cout),
+        : x(s.n * s.h * s.w * s.cin),
+          w(9 * s.cin * s.cout),
+          bias(s.cout),
+          y(s.n * s.h / 2 * s.w / 2 * s.cout),
+          dy(s.n * s.h / 2 * s.w / 2 * s.cout),
+          dw(9 * s.cin * s.cout),
+          dbias(s.cout),
           workspace(std::max(conv_workspace<float>(s, false), conv_workspace<float>(s, true))),
           argmax(s.n * s.h / 2 * s.w / 2 * s.cout) {}
   };
@@ -253,9 +262,12 @@ void activations(benchmark::State& state, activation act) {
   constexpr int eigen_threads = 1;
 #endif
   for (const shape& s : shapes) {
-    add(std::string("multiply/") + s.name, 2, [&s](benchmark::State& state) { multiply_packed(state, s, false); });
-    add(std::string("pack+multiply/") + s.name, 2, [&s](benchmark::State& state) { multiply_packed(state, s, true); });
-    add(std::string("eigen/") + s.name, eigen_threads, [&s](benchmark::State& state) { multiply_eigen(state, s); });
+    add(std::string("multiply/") + s.name, 2,
+        [&s](benchmark::State& state) { multiply_packed(state, s, false); });
+    add(std::string("pack+multiply/") + s.name, 2,
+        [&s](benchmark::State& state) { multiply_packed(state, s, true); });
+    add(std::string("eigen/") + s.name, eigen_threads,
+        [&s](benchmark::State& state) { multiply_eigen(state, s); });
   }
   add("conv/forward", 2, [](benchmark::State& state) { convolve(state, true, false); });
   add("conv/backward", 2, [](benchmark::State& state) { convolve(state, false, true); });

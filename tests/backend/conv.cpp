@@ -1,4 +1,5 @@
-// conv2d and max_pool against plain loops in double: values, winners, gradients; the same bits for any thread count.
+// conv2d and max_pool against plain loops in double: values, winners, gradients; the same bits for any thread
+// count.
 #include "modx/backend/cpu/conv.hpp"
 
 #include <cmath>
@@ -24,7 +25,8 @@ struct generator {
     return (static_cast<double>(state >> 8) / 8388608.0) - 1.0;
   }
   template <class T>
-  std::vector<T> values(std::size_t n, double grid) {  // multiples of 1 / grid: sums are exact and ties happen
+  std::vector<T> values(std::size_t n,
+                        double grid) {  // multiples of 1 / grid: sums are exact and ties happen
     std::vector<T> v(n);
     for (T& x : v) x = static_cast<T>(grid > 0 ? std::round((*this)() * grid) / grid : (*this)());
     return v;
@@ -38,16 +40,24 @@ struct naive {
   std::vector<unsigned char> argmax;
 
   template <class T>
-  naive(const conv_shape& s, const std::vector<T>& x, const std::vector<T>& w, const std::vector<T>& bias, bool relu,
-        const std::vector<T>& dy)
-      : ho(s.h + 2 * s.pad + 1 - s.kernel), wo(s.w + 2 * s.pad + 1 - s.kernel), hp(ho / s.pool), wp(wo / s.pool),
-        y(s.n * hp * wp * s.cout), dx(x.size()), dw(w.size()), dbias(bias.size()), argmax(y.size()) {
+  naive(const conv_shape& s, const std::vector<T>& x, const std::vector<T>& w, const std::vector<T>& bias,
+        bool relu, const std::vector<T>& dy)
+      : ho(s.h + 2 * s.pad + 1 - s.kernel),
+        wo(s.w + 2 * s.pad + 1 - s.kernel),
+        hp(ho / s.pool),
+        wp(wo / s.pool),
+        y(s.n * hp * wp * s.cout),
+        dx(x.size()),
+        dw(w.size()),
+        dbias(bias.size()),
+        argmax(y.size()) {
     const auto each_tap = [&](std::size_t n, std::size_t i, std::size_t j, std::size_t co, auto&& f) {
       for (std::size_t ty = 0; ty < s.kernel; ++ty) {
         for (std::size_t tx = 0; tx < s.kernel; ++tx) {
           const auto row = static_cast<std::ptrdiff_t>(i + ty) - static_cast<std::ptrdiff_t>(s.pad);
           const auto col = static_cast<std::ptrdiff_t>(j + tx) - static_cast<std::ptrdiff_t>(s.pad);
-          if (row < 0 || col < 0 || row >= static_cast<std::ptrdiff_t>(s.h) || col >= static_cast<std::ptrdiff_t>(s.w))
+          if (row < 0 || col < 0 || row >= static_cast<std::ptrdiff_t>(s.h) ||
+              col >= static_cast<std::ptrdiff_t>(s.w))
             continue;
           for (std::size_t ci = 0; ci < s.cin; ++ci) {
             f(((n * s.h + static_cast<std::size_t>(row)) * s.w + static_cast<std::size_t>(col)) * s.cin + ci,
@@ -57,12 +67,14 @@ struct naive {
       }
     };
     for (std::size_t o = 0; o < y.size(); ++o) {
-      const std::size_t co = o % s.cout, j = o / s.cout % wp, i = o / s.cout / wp % hp, n = o / s.cout / wp / hp;
+      const std::size_t co = o % s.cout, j = o / s.cout % wp, i = o / s.cout / wp % hp,
+                        n = o / s.cout / wp / hp;
       for (std::size_t q = 0; q < s.pool * s.pool; ++q) {
         double sum = bias.empty() ? 0.0 : static_cast<double>(bias[co]);
-        each_tap(n, i * s.pool + q / s.pool, j * s.pool + q % s.pool, co, [&](std::size_t px, std::size_t pw) {
-          sum += static_cast<double>(x[px]) * static_cast<double>(w[pw]);
-        });
+        each_tap(n, i * s.pool + q / s.pool, j * s.pool + q % s.pool, co,
+                 [&](std::size_t px, std::size_t pw) {
+                   sum += static_cast<double>(x[px]) * static_cast<double>(w[pw]);
+                 });
         if (relu && sum < 0) sum = 0;
         if (q == 0 || sum > y[o]) {
           y[o] = sum;
@@ -100,14 +112,18 @@ struct computed {
 
   computed(thread_pool& pool, const conv_shape& s, const std::vector<T>& x, const std::vector<T>& w,
            const std::vector<T>& bias, bool relu, const std::vector<T>& dy, T beta, T first)
-      : y(dy.size(), T(-7)), dx(x.size(), beta == T(0) ? quiet<T> : first), dw(w.size(), first),
-        dbias(bias.size(), first), argmax(dy.size(), 255) {
+      : y(dy.size(), T(-7)),
+        dx(x.size(), beta == T(0) ? quiet<T> : first),
+        dw(w.size(), first),
+        dbias(bias.size(), first),
+        argmax(dy.size(), 255) {
     const T* b = bias.empty() ? nullptr : bias.data();
-    std::vector<T> forward(conv_workspace<T>(s, false), quiet<T>), backward(conv_workspace<T>(s, true), quiet<T>);
+    std::vector<T> forward(conv_workspace<T>(s, false), quiet<T>),
+        backward(conv_workspace<T>(s, true), quiet<T>);
     unsigned char* winners = s.pool > 1 ? argmax.data() : nullptr;
     conv2d_forward<T>(pool, s, x.data(), w.data(), b, relu, y.data(), winners, forward.data());
-    conv2d_backward<T>(pool, s, x.data(), w.data(), relu, y.data(), winners, dy.data(), dx.data(), beta, dw.data(),
-                       bias.empty() ? nullptr : dbias.data(), backward.data());
+    conv2d_backward<T>(pool, s, x.data(), w.data(), relu, y.data(), winners, dy.data(), dx.data(), beta,
+                       dw.data(), bias.empty() ? nullptr : dbias.data(), backward.data());
     for (T& v : dx) v -= beta * first;
     for (T& v : dw) v -= first;
     for (T& v : dbias) v -= first;
@@ -115,7 +131,8 @@ struct computed {
 };
 
 template <class T>
-void compare(thread_pool& pool, generator& r, const conv_shape& s, bool relu, bool has_bias, T beta, double grid) {
+void compare(thread_pool& pool, generator& r, const conv_shape& s, bool relu, bool has_bias, T beta,
+             double grid) {
   const std::size_t ho = s.h + 2 * s.pad + 1 - s.kernel, wo = s.w + 2 * s.pad + 1 - s.kernel;
   const auto x = r.values<T>(s.n * s.h * s.w * s.cin, grid);
   const auto w = r.values<T>(s.kernel * s.kernel * s.cin * s.cout, grid);
@@ -134,7 +151,8 @@ void compare(thread_pool& pool, generator& r, const conv_shape& s, bool relu, bo
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("conv2d equals plain loops for every kernel, padding, pool and width", "[conv]", float, double) {
+TEMPLATE_TEST_CASE("conv2d equals plain loops for every kernel, padding, pool and width", "[conv]", float,
+                   double) {
   generator r;
   thread_pool pool(2);
   int variant = 0;
@@ -153,7 +171,8 @@ TEMPLATE_TEST_CASE("conv2d equals plain loops for every kernel, padding, pool an
   }
 }
 
-TEMPLATE_TEST_CASE("conv2d at odd extents, empty batches and outputs that pooling swallows", "[conv]", float, double) {
+TEMPLATE_TEST_CASE("conv2d at odd extents, empty batches and outputs that pooling swallows", "[conv]", float,
+                   double) {
   generator r;
   thread_pool pool(3);
   for (const conv_shape& s : {conv_shape{1, 1, 1, 1, 1, 1, 0, 1}, conv_shape{3, 1, 13, 2, 5, 3, 1, 1},
@@ -164,13 +183,15 @@ TEMPLATE_TEST_CASE("conv2d at odd extents, empty batches and outputs that poolin
     for (bool relu : {false, true}) compare<TestType>(pool, r, s, relu, true, TestType(0.5), 8);
   }
   // values off the grid, where rounding differs between orders
-  for (const conv_shape& s : {conv_shape{9, 14, 14, 32, 64, 3, 1, 1}, conv_shape{9, 28, 28, 1, 32, 3, 1, 1}}) {
+  for (const conv_shape& s :
+       {conv_shape{9, 14, 14, 32, 64, 3, 1, 1}, conv_shape{9, 28, 28, 1, 32, 3, 1, 1}}) {
     compare<TestType>(pool, r, s, false, true, TestType(0), 0);
   }
 }
 
 TEMPLATE_TEST_CASE("conv2d has the same bits for any number of threads", "[conv]", float, double) {
-  for (const conv_shape& s : {conv_shape{37, 14, 14, 5, 20, 3, 1, 2}, conv_shape{3, 11, 13, 1, 33, 5, 2, 1}}) {
+  for (const conv_shape& s :
+       {conv_shape{37, 14, 14, 5, 20, 3, 1, 2}, conv_shape{3, 11, 13, 1, 33, 5, 2, 1}}) {
     const std::size_t ho = s.h + 2 * s.pad + 1 - s.kernel, wo = s.w + 2 * s.pad + 1 - s.kernel;
     generator r;
     const auto x = r.values<TestType>(s.n * s.h * s.w * s.cin, 0);
@@ -178,7 +199,8 @@ TEMPLATE_TEST_CASE("conv2d has the same bits for any number of threads", "[conv]
     const auto bias = r.values<TestType>(s.cout, 0);
     const auto dy = r.values<TestType>(s.n * (ho / s.pool) * (wo / s.pool) * s.cout, 0);
     const auto same = [](const auto& a, const auto& b) {
-      return a.size() == b.size() && !a.empty() && std::memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0;
+      return a.size() == b.size() && !a.empty() &&
+             std::memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0;
     };
     thread_pool alone(1);
     const computed<TestType> one(alone, s, x, w, bias, true, dy, TestType(1), TestType(0.25));
@@ -202,10 +224,11 @@ TEST_CASE("conv2d_backward computes only what is asked for, to the same bits", "
   const auto x = r.values<float>(s.n * s.h * s.w * s.cin, 0), w = r.values<float>(9 * s.cin * s.cout, 0);
   const auto bias = r.values<float>(s.cout, 0), dy = r.values<float>(s.n * 4 * 4 * s.cout, 0);
   const computed<float> all(pool, s, x, w, bias, true, dy, 0.f, 0.f);
-  std::vector<float> dx(x.size(), 1), dw(w.size()), dbias(bias.size()), workspace(conv_workspace<float>(s, true));
+  std::vector<float> dx(x.size(), 1), dw(w.size()), dbias(bias.size()),
+      workspace(conv_workspace<float>(s, true));
   const auto backward = [&](float* a, float* b, float* c) {
-    conv2d_backward<float>(pool, s, x.data(), w.data(), true, all.y.data(), all.argmax.data(), dy.data(), a, 0.f, b, c,
-                           workspace.data());
+    conv2d_backward<float>(pool, s, x.data(), w.data(), true, all.y.data(), all.argmax.data(), dy.data(), a,
+                           0.f, b, c, workspace.data());
   };
   backward(dx.data(), nullptr, nullptr);
   CHECK(dx == all.dx);
@@ -221,8 +244,8 @@ TEST_CASE("conv2d_backward ignores pixels that pooling drops", "[conv]") {
   thread_pool pool(1);
   const std::vector<float> x(3 * 9 * 2, quiet<float>), w(9 * 2 * 3, 1.f);
   std::vector<float> dx(x.size(), 5.f), dw(w.size(), 2.f), workspace(conv_workspace<float>(s, true));
-  conv2d_backward<float>(pool, s, x.data(), w.data(), true, nullptr, nullptr, nullptr, dx.data(), 0.f, dw.data(),
-                         nullptr, workspace.data());
+  conv2d_backward<float>(pool, s, x.data(), w.data(), true, nullptr, nullptr, nullptr, dx.data(), 0.f,
+                         dw.data(), nullptr, workspace.data());
   CHECK(dx == std::vector<float>(x.size(), 0.f));
   CHECK(dw == std::vector<float>(w.size(), 2.f));
 }
@@ -235,7 +258,8 @@ TEMPLATE_TEST_CASE("max_pool equals plain loops, first of equals, NaN kept", "[c
       for (std::size_t c : {1u, 3u, 16u, 33u}) {
         const conv_shape s{3, 7, 8, c, c, 1, 0, pooling};
         const std::size_t hp = s.h / pooling, wp = s.w / pooling;
-        const auto x = r.values<TestType>(s.n * s.h * s.w * c, 2), dy = r.values<TestType>(s.n * hp * wp * c, 2);
+        const auto x = r.values<TestType>(s.n * s.h * s.w * c, 2),
+                   dy = r.values<TestType>(s.n * hp * wp * c, 2);
         std::vector<TestType> one(c * c);
         for (std::size_t i = 0; i < c; ++i) one[i * c + i] = 1;
         const naive want(s, x, one, std::vector<TestType>(), false, dy);
@@ -271,12 +295,14 @@ TEST_CASE("conv2d says what is wrong with a shape", "[conv]") {
   };
   CHECK(what({1, 5, 5, 1, 1, 3, 1, 2}) == "");
   CHECK(what({1, 5, 5, 1, 1, 0, 1, 2}) == "modx: conv2d: expected kernel >= 1, found 0");
-  CHECK(what({1, 5, 5, 1, 1, 8, 1, 2}) == "modx: conv2d: expected kernel <= h + 2 pad and w + 2 pad, found 8");
+  CHECK(what({1, 5, 5, 1, 1, 8, 1, 2}) ==
+        "modx: conv2d: expected kernel <= h + 2 pad and w + 2 pad, found 8");
   CHECK(what({1, 5, 5, 1, 1, 3, 1, 0}) == "modx: conv2d: expected pool in 1..16, found 0");
   CHECK(what({1, 5, 5, 1, 1, 3, 1, 17}) == "modx: conv2d: expected pool in 1..16, found 17");
   thread_pool pool(1);
   float v[64] = {};
-  CHECK_THROWS_AS(conv2d_backward<float>(pool, {1, 4, 4, 1, 1, 3, 1, 2}, v, v, true, v, nullptr, v, v, 0.f, v, v, v),
-                  modx::error);
+  CHECK_THROWS_AS(
+      conv2d_backward<float>(pool, {1, 4, 4, 1, 1, 3, 1, 2}, v, v, true, v, nullptr, v, v, 0.f, v, v, v),
+      modx::error);
   CHECK_THROWS_AS(max_pool_backward<float>(pool, {1, 4, 4, 1, 1, 3, 1, 2}, v, nullptr, v, 0.f), modx::error);
 }

@@ -18,7 +18,8 @@ namespace {
 
 template <class T>
 struct aligned {  // n elements on a 64-byte boundary
-  explicit aligned(std::size_t n) : data(static_cast<T*>(::operator new(n * sizeof(T) + 64, std::align_val_t{64}))) {
+  explicit aligned(std::size_t n)
+      : data(static_cast<T*>(::operator new(n * sizeof(T) + 64, std::align_val_t{64}))) {
     for (std::size_t i = 0; i < n; ++i) data[i] = T(-77);
   }
   ~aligned() { ::operator delete(data, std::align_val_t{64}); }
@@ -42,7 +43,8 @@ struct generator {
 };
 
 template <class T>
-view<T> stored(const std::vector<T>& data, std::size_t rows, std::size_t cols, bool transposed, std::size_t slack) {
+view<T> stored(const std::vector<T>& data, std::size_t rows, std::size_t cols, bool transposed,
+               std::size_t slack) {
   return transposed ? view<T>{data.data(), 1, static_cast<std::ptrdiff_t>(rows + slack)}
                     : view<T>{data.data(), static_cast<std::ptrdiff_t>(cols + slack), 1};
 }
@@ -62,17 +64,35 @@ struct problem {
   aligned<T> packed;
   product<T> call;
 
-  problem(generator& r, std::size_t m_, std::size_t n_, std::size_t k_, bool ta, bool tb, T beta, bool has_bias,
-          activation act, bool keep_pre)
-      : m(m_), n(n_), k(k_), ldc(n_ + 3), a(r.values<T>((m_ + 2) * (k_ + 2))), b(r.values<T>((k_ + 1) * (n_ + 1))),
-        c(r.values<T>(m_ * ldc + 1)), pre(m_ * ldc + 1, T(-5)), bias(r.values<T>(n_ + 1)),
-        va(stored(a, m_, k_, ta, 2)), vb(stored(b, k_, n_, tb, 1)), packed(packed_size<T>(k_, n_)) {
+  problem(generator& r, std::size_t m_, std::size_t n_, std::size_t k_, bool ta, bool tb, T beta,
+          bool has_bias, activation act, bool keep_pre)
+      : m(m_),
+        n(n_),
+        k(k_),
+        ldc(n_ + 3),
+        a(r.values<T>((m_ + 2) * (k_ + 2))),
+        b(r.values<T>((k_ + 1) * (n_ + 1))),
+        c(r.values<T>(m_ * ldc + 1)),
+        pre(m_ * ldc + 1, T(-5)),
+        bias(r.values<T>(n_ + 1)),
+        va(stored(a, m_, k_, ta, 2)),
+        vb(stored(b, k_, n_, tb, 1)),
+        packed(packed_size<T>(k_, n_)) {
     if (beta == T(0)) {  // must not be read
       for (std::size_t i = 0; i < m; ++i) {
         for (std::size_t j = 0; j < n; ++j) c[i * ldc + j] = std::numeric_limits<T>::quiet_NaN();
       }
     }
-    call = {m, n, k, va, packed.data, beta, c.data(), ldc, has_bias ? bias.data() : nullptr, act,
+    call = {m,
+            n,
+            k,
+            va,
+            packed.data,
+            beta,
+            c.data(),
+            ldc,
+            has_bias ? bias.data() : nullptr,
+            act,
             keep_pre ? pre.data() : nullptr};
   }
 
@@ -110,7 +130,8 @@ constexpr std::size_t sizes[] = {0, 1, 2, 5, 6, 7, 13, 15, 16, 17, 31, 32, 33, 1
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("multiply equals the triple loop at every size and transposition", "[gemm]", float, double) {
+TEMPLATE_TEST_CASE("multiply equals the triple loop at every size and transposition", "[gemm]", float,
+                   double) {
   generator r;
   thread_pool pool(2);
   double worst = 0;
@@ -121,7 +142,8 @@ TEMPLATE_TEST_CASE("multiply equals the triple loop at every size and transposit
         for (int t = 0; t < 4; ++t, ++variant) {
           const TestType betas[] = {TestType(0), TestType(1), TestType(0.5)};
           const auto act = static_cast<activation>(variant % 5);
-          problem<TestType> p(r, m, n, k, t & 1, t & 2, betas[variant % 3], variant % 2, act, variant % 7 == 0);
+          problem<TestType> p(r, m, n, k, t & 1, t & 2, betas[variant % 3], variant % 2, act,
+                              variant % 7 == 0);
           const auto c0 = p.c;
           pack<TestType>(pool, k, n, p.vb, p.packed.data);
           multiply<TestType>(pool, std::span<const product<TestType>>(&p.call, 1));
@@ -138,15 +160,16 @@ TEMPLATE_TEST_CASE("multiply equals the triple loop at every size and transposit
   CHECK(worst <= tolerance<TestType>);
 }
 
-TEMPLATE_TEST_CASE("multiply: every beta, bias, activation and pre together, over several blocks of k", "[gemm]",
-                   float, double) {
+TEMPLATE_TEST_CASE("multiply: every beta, bias, activation and pre together, over several blocks of k",
+                   "[gemm]", float, double) {
   generator r;
   thread_pool pool(2);
   for (std::size_t k : {0u, 3u, 300u, 1100u}) {
     for (TestType beta : {TestType(0), TestType(1), TestType(0.5)}) {
       for (int act = 0; act < 5; ++act) {
         for (int flags = 0; flags < 8; ++flags) {
-          problem<TestType> p(r, 23, 37, k, flags & 4, false, beta, flags & 1, static_cast<activation>(act), flags & 2);
+          problem<TestType> p(r, 23, 37, k, flags & 4, false, beta, flags & 1, static_cast<activation>(act),
+                              flags & 2);
           const auto c0 = p.c;
           pack<TestType>(pool, k, p.n, p.vb, p.packed.data);
           multiply<TestType>(pool, std::span<const product<TestType>>(&p.call, 1));
@@ -164,11 +187,11 @@ TEMPLATE_TEST_CASE("multiply has the same bits for any number of threads", "[gem
     thread_pool pool(threads);
     std::vector<std::unique_ptr<problem<TestType>>> group;
     std::vector<product<TestType>> calls;
-    const std::size_t shapes[][3] = {{0, 16, 5},   {300, 70, 700}, {1, 200, 64}, {65, 0, 9},
+    const std::size_t shapes[][3] = {{0, 16, 5},  {300, 70, 700}, {1, 200, 64}, {65, 0, 9},
                                      {33, 17, 0}, {129, 256, 50}, {7, 5, 3},    {200, 300, 280}};
     for (const auto& [m, n, k] : shapes) {
-      group.push_back(std::make_unique<problem<TestType>>(r, m, n, k, group.size() % 2, false, TestType(1), true,
-                                                          activation::gelu, true));
+      group.push_back(std::make_unique<problem<TestType>>(r, m, n, k, group.size() % 2, false, TestType(1),
+                                                          true, activation::gelu, true));
       pack<TestType>(pool, k, n, group.back()->vb, group.back()->packed.data);
       calls.push_back(group.back()->call);
     }
@@ -279,7 +302,8 @@ TEST_CASE("multiply lets NaN and infinity through", "[gemm]") {
   const std::vector<float> b{1, 1, 1, 1};
   aligned<float> packed(packed_size<float>(2, 2));
   pack<float>(pool, 2, 2, view<float>{b.data(), 2, 1}, packed.data);
-  for (auto act : {activation::none, activation::relu, activation::gelu, activation::silu, activation::tanh}) {
+  for (auto act :
+       {activation::none, activation::relu, activation::gelu, activation::silu, activation::tanh}) {
     product<float> p{2, 2, 2, {a.data(), 2, 1}, packed.data, 0.f, c.data(), 2, nullptr, act};
     multiply<float>(pool, std::span<const product<float>>(&p, 1));
     CAPTURE(static_cast<int>(act));
@@ -289,7 +313,8 @@ TEST_CASE("multiply lets NaN and infinity through", "[gemm]") {
 }
 
 TEST_CASE("activations and their slopes are accurate", "[gemm]") {
-  for (auto act : {activation::none, activation::relu, activation::gelu, activation::silu, activation::tanh}) {
+  for (auto act :
+       {activation::none, activation::relu, activation::gelu, activation::silu, activation::tanh}) {
     double value = 0, slope = 0, numeric = 0;
     for (double x = -30; x <= 30; x += 0.01) {
       const double f = modx::activate(act, x), d = modx::activation_slope(act, x), h = 1e-6;

@@ -84,7 +84,8 @@ TEST_CASE("thread_pool: a nested run is inline on the same thread", "[thread_poo
     const auto count = [&](std::size_t) {
       ++inner;
       strangers += std::this_thread::get_id() != self;
-      std::this_thread::sleep_for(std::chrono::microseconds(200));  // time for others to join, were it allowed
+      std::this_thread::sleep_for(
+          std::chrono::microseconds(200));  // time for others to join, were it allowed
     };
     pool.run(5, count);
     other.run(5, count);

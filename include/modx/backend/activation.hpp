@@ -107,11 +107,16 @@ template <class V>
 MODX_HD inline V activate(activation act, V x) {
   using T = detail::scalar_of<V>;
   switch (act) {
-    case activation::relu: return x < V{} ? V{} : x;
-    case activation::gelu: return x * (detail::fast_erf(x * T(0.70710678118654752440)) * T(0.5) + T(0.5));
-    case activation::silu: return x / (detail::fast_exp(-x) + T(1));
-    case activation::tanh: return detail::fast_tanh(x);
-    case activation::none: break;
+    case activation::relu:
+      return x < V{} ? V{} : x;
+    case activation::gelu:
+      return x * (detail::fast_erf(x * T(0.70710678118654752440)) * T(0.5) + T(0.5));
+    case activation::silu:
+      return x / (detail::fast_exp(-x) + T(1));
+    case activation::tanh:
+      return detail::fast_tanh(x);
+    case activation::none:
+      break;
   }
   return x;
 }
@@ -122,7 +127,8 @@ MODX_HD inline V activation_slope(activation act, V x) {
   using T = detail::scalar_of<V>;
   const V one = V{} + T(1);
   switch (act) {
-    case activation::relu: return x > V{} ? one : V{};
+    case activation::relu:
+      return x > V{} ? one : V{};
     case activation::gelu:
       return detail::fast_erf(x * T(0.70710678118654752440)) * T(0.5) + T(0.5) +
              x * detail::fast_exp(x * x * T(-0.5)) * T(0.39894228040143267794);
@@ -134,7 +140,8 @@ MODX_HD inline V activation_slope(activation act, V x) {
       const V y = detail::fast_tanh(x);
       return one - y * y;
     }
-    case activation::none: break;
+    case activation::none:
+      break;
   }
   return one;
 }

@@ -33,11 +33,16 @@ void each_vector(std::size_t n, const float* x, const float* y, float* z, F f) {
 template <class F>
 void with_activation(activation act, F f) {
   switch (act) {
-    case activation::none: return f(std::integral_constant<activation, activation::none>{});
-    case activation::relu: return f(std::integral_constant<activation, activation::relu>{});
-    case activation::gelu: return f(std::integral_constant<activation, activation::gelu>{});
-    case activation::silu: return f(std::integral_constant<activation, activation::silu>{});
-    case activation::tanh: return f(std::integral_constant<activation, activation::tanh>{});
+    case activation::none:
+      return f(std::integral_constant<activation, activation::none>{});
+    case activation::relu:
+      return f(std::integral_constant<activation, activation::relu>{});
+    case activation::gelu:
+      return f(std::integral_constant<activation, activation::gelu>{});
+    case activation::silu:
+      return f(std::integral_constant<activation, activation::silu>{});
+    case activation::tanh:
+      return f(std::integral_constant<activation, activation::tanh>{});
   }
 }
 
@@ -60,7 +65,8 @@ template <class T>
 void activate_row_backward(activation act, std::size_t n, const T* pre, const T* dy, T* dx) {
   detail::with_activation(act, [=](auto kind) {
     if constexpr (std::is_same_v<T, float>) {
-      detail::each_vector(n, pre, dy, dx, [kind](const auto& v, const auto& g) { return g * activation_slope(kind(), v); });
+      detail::each_vector(n, pre, dy, dx,
+                          [kind](const auto& v, const auto& g) { return g * activation_slope(kind(), v); });
     } else {
       for (std::size_t i = 0; i < n; ++i) dx[i] = dy[i] * activation_slope(kind(), pre[i]);
     }

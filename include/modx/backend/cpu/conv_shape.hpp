@@ -7,8 +7,8 @@
 
 namespace modx::kernels {
 
-/// x: n x h x w x cin, weights: (kernel * kernel * cin) x cout with taps (dy, dx) outermost, stride 1, zeros around x;
-/// y: n x ho / pool x wo / pool x cout, the window of the pooling being its stride.
+/// x: n x h x w x cin, weights: (kernel * kernel * cin) x cout with taps (dy, dx) outermost, stride 1, zeros
+/// around x; y: n x ho / pool x wo / pool x cout, the window of the pooling being its stride.
 struct conv_shape {
   std::size_t n = 0, h = 0, w = 0, cin = 0, cout = 0, kernel = 1, pad = 0, pool = 1;
 };

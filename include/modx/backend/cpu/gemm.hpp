@@ -1,4 +1,4 @@
-// c = act(beta c + a b + bias) over weights packed in panels, many products at once, by our own tiles or by Eigen's.
+// c = act(beta c + a b + bias) over weights packed in panels, many products at once, by our tiles or Eigen's.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -35,10 +35,13 @@ cut cut_of(const product<T>& p) {
   if (p.m == 0 || p.n == 0) return {};
   const std::size_t k = std::clamp<std::size_t>(p.k, 1, k_block<T>);
   const std::size_t most = std::clamp<std::size_t>(262144 / sizeof(T) / k, 60, 240);
-  const std::size_t blocks = (p.m + most - 1) / most, rows = ((p.m + blocks - 1) / blocks + tile - 1) / tile * tile;
+  const std::size_t blocks = (p.m + most - 1) / most,
+                    rows = ((p.m + blocks - 1) / blocks + tile - 1) / tile * tile;
   const std::size_t panels = (p.n + panel_width<T> - 1) / panel_width<T>;
-  const double flops = 2.0 * static_cast<double>(std::min(p.m, rows) * panel_width<T>) * static_cast<double>(p.k + 1);
-  const auto wanted = static_cast<std::size_t>(std::clamp(task_flops / flops, 1.0, static_cast<double>(panels)));
+  const double flops =
+      2.0 * static_cast<double>(std::min(p.m, rows) * panel_width<T>) * static_cast<double>(p.k + 1);
+  const auto wanted =
+      static_cast<std::size_t>(std::clamp(task_flops / flops, 1.0, static_cast<double>(panels)));
   const std::size_t ranges = (panels + wanted - 1) / wanted;
   return {rows, (p.m + rows - 1) / rows, (panels + ranges - 1) / ranges, ranges};
 }
@@ -57,7 +60,8 @@ void block_tiles(const product<T>& p, std::size_t i0, std::size_t i1, std::size_
     for (std::size_t j0 = p0 * width; j0 < std::min(p.n, p1 * width); j0 += tile_cols<T>) {
       const std::size_t cols = std::min(tile_cols<T>, p.n - j0);
       const T* b = p.packed_b + (j0 / width * p.k + k0) * width + j0 % width;
-      // a panel that lives in the first cache is asked for while the one before it is used (a longer one streams)
+      // a panel that lives in the first cache is asked for while the one before it is used (a longer one
+      // streams)
       const std::size_t ahead = j0 + width < p.n && k * width * sizeof(T) <= 24576 ? k * width : 0;
       each_tile(i1 - i0, [&](std::size_t first, std::size_t rows) {
         const std::size_t share = ahead / (i1 - i0);

@@ -10,7 +10,7 @@
 
 namespace modx::kernels::detail {
 
-/// Rows [i0, i1) x panels [p0, p1) of one product; blocks of at most 64 x 64 x 128 keep Eigen's buffers on the stack.
+/// Rows [i0, i1) x panels [p0, p1) of one product, in blocks so small that Eigen's buffers stay on the stack.
 template <class T>
 void block_eigen(const product<T>& p, std::size_t i0, std::size_t i1, std::size_t p0, std::size_t p1) {
   using matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -23,7 +23,7 @@ void block_eigen(const product<T>& p, std::size_t i0, std::size_t i1, std::size_
     for (std::size_t j = p0 * width; j < std::min(p.n, p1 * width); j += width) {
       const std::size_t cols = std::min(width, p.n - j);
       Eigen::Map<matrix, 0, Eigen::OuterStride<>> c(p.c + i * p.ldc + j, index(rows), index(cols),
-                                                   Eigen::OuterStride<>(index(p.ldc)));
+                                                    Eigen::OuterStride<>(index(p.ldc)));
       if (p.beta == T(0)) {
         c.setZero();
       } else if (p.beta != T(1)) {

@@ -12,8 +12,9 @@ namespace modx::kernels {
 
 namespace detail {
 
-/// One output pixel: for each channel the largest of the window at x and, if argmax is set, its place in row-major
-/// order; the first of equals wins, and NaN wins over everything.  fixed: the pool where it is known, else 0.
+/// One output pixel: for each channel the largest of the window at x and, if argmax is set, its place in
+/// row-major order; the first of equals wins, and NaN wins over everything.  fixed: the pool where it is
+/// known, else 0.
 template <std::size_t fixed, class T>
 [[gnu::always_inline]] inline void pool_window(const T* x, std::size_t row_stride, std::size_t pixel_stride,
                                                std::size_t any_pool, std::size_t channels, T* y,
@@ -56,9 +57,9 @@ template <std::size_t fixed, class T>
   }
 }
 
-/// g = dy where the unit is alive (y > 0, or no y), sent to the winner of each window; the other places get 0.
-/// For one output pixel and up to tile_cols<T> channels; window rows of g are row_stride, pixels tile_cols<T> apart.
-/// Adds g to total.  fixed: the pool where it is known, else 0.
+/// g = dy where the unit is alive (y > 0, or no y), sent to the winner of each window; the other places get
+/// 0. For one output pixel and up to tile_cols<T> channels; window rows of g are row_stride, pixels
+/// tile_cols<T> apart. Adds g to total.  fixed: the pool where it is known, else 0.
 template <std::size_t fixed, class T>
 [[gnu::always_inline]] inline void unpool_window(const T* dy, const T* y, const unsigned char* argmax,
                                                  std::size_t channels, std::size_t any_pool, T* g,
@@ -105,7 +106,8 @@ void with_pool(std::size_t pool, F f) {
 
 }  // namespace detail
 
-/// y = the largest of each pool x pool window of x (n x h x w x cin); argmax (may be null): its place, row-major.
+/// y = the largest of each pool x pool window of x (n x h x w x cin); argmax (may be null): its place,
+/// row-major.
 template <class T>
 void max_pool_forward(thread_pool& pool, const conv_shape& s, const T* x, T* y, unsigned char* argmax) {
   const auto e = detail::extents("max_pool", {s.n, s.h, s.w, s.cin, s.cin, 1, 0, s.pool});
@@ -114,8 +116,8 @@ void max_pool_forward(thread_pool& pool, const conv_shape& s, const T* x, T* y, 
     detail::with_pool(s.pool, [&](auto fixed) {
       for (std::size_t j = 0; j < e.w_out; ++j) {
         const std::size_t to = (row * e.w_out + j) * s.cin;
-        detail::pool_window<fixed()>(x + ((n * s.h + i * s.pool) * s.w + j * s.pool) * s.cin, s.w * s.cin, s.cin,
-                                     s.pool, s.cin, y + to, argmax ? argmax + to : nullptr);
+        detail::pool_window<fixed()>(x + ((n * s.h + i * s.pool) * s.w + j * s.pool) * s.cin, s.w * s.cin,
+                                     s.cin, s.pool, s.cin, y + to, argmax ? argmax + to : nullptr);
       }
     });
   });
@@ -123,8 +125,8 @@ void max_pool_forward(thread_pool& pool, const conv_shape& s, const T* x, T* y, 
 
 /// dx = beta dx + dy sent to the winners of max_pool_forward; beta 0 never reads dx.
 template <class T>
-void max_pool_backward(thread_pool& pool, const conv_shape& s, const T* dy, const unsigned char* argmax, T* dx,
-                       T beta) {
+void max_pool_backward(thread_pool& pool, const conv_shape& s, const T* dy, const unsigned char* argmax,
+                       T* dx, T beta) {
   const auto e = detail::extents("max_pool", {s.n, s.h, s.w, s.cin, s.cin, 1, 0, s.pool});
   if (!argmax && s.pool > 1 && s.n * e.h_out * e.w_out * s.cin > 0) {
     throw error("max_pool_backward", "argmax when pool > 1", "null");

@@ -28,17 +28,20 @@ std::size_t packed_size(std::size_t k, std::size_t n) {
 
 namespace detail {
 
-/// to[l * width + j] = from[j * stride + l] for the 4 x 4 (8 x 8 bytes and less: lanes x lanes) block at both.
+/// to[l * width + j] = from[j * stride + l] for l, j < 4 (float) or 2 (double).
 template <class T>
-[[gnu::always_inline]] inline void transpose_block(const T* from, std::ptrdiff_t stride, T* to, std::size_t width) {
+[[gnu::always_inline]] inline void transpose_block(const T* from, std::ptrdiff_t stride, T* to,
+                                                   std::size_t width) {
   using quad [[gnu::vector_size(16)]] = T;
   quad v[16 / sizeof(T)];
   for (std::size_t j = 0; j < 16 / sizeof(T); ++j) {
     __builtin_memcpy(&v[j], from + static_cast<std::ptrdiff_t>(j) * stride, 16);
   }
   if constexpr (sizeof(T) == 4) {
-    const quad a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5), b = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
-    const quad c = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7), d = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+    const quad a = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5),
+               b = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
+    const quad c = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7),
+               d = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
     v[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
     v[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
     v[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
@@ -72,8 +75,8 @@ void pack_panel(std::size_t k, std::size_t cols, std::size_t width, view<T> b, T
   }
   for (std::size_t l = 0; l < k; ++l) {
     for (std::size_t j = l < whole_k ? whole_cols : 0; j < cols; ++j) {
-      out[l * width + j] =
-          b.data[static_cast<std::ptrdiff_t>(l) * b.row_stride + static_cast<std::ptrdiff_t>(j) * b.col_stride];
+      out[l * width + j] = b.data[static_cast<std::ptrdiff_t>(l) * b.row_stride +
+                                  static_cast<std::ptrdiff_t>(j) * b.col_stride];
     }
   }
 }

@@ -60,8 +60,8 @@ template <class T>
 #endif
 }
 
-/// sum + x * v in one rounding where the target can: always, since a compiler that fuses only some tiles would make
-/// a row's bits depend on its neighbours (GCC does so when it tunes for Zen).
+/// sum + x * v in one rounding where the target can: always, since a compiler that fuses only some tiles
+/// would make a row's bits depend on its neighbours (GCC does so when it tunes for Zen).
 template <class T>
 [[gnu::always_inline]] inline vec<T> multiply_add(T x, const vec<T>& v, const vec<T>& sum) {
 #if defined(__AVX512F__)

@@ -20,7 +20,7 @@
 
 namespace modx::kernels {
 
-/// Denormals count as zero on this thread while it lives (x86; elsewhere it does nothing); the old mode comes back after.
+/// Denormals count as zero on this thread while it lives (on x86 only); then the old mode comes back.
 class flush_denormals {
  public:
 #if defined(__SSE2__)
@@ -36,12 +36,12 @@ class flush_denormals {
   [[maybe_unused]] unsigned saved_ = 0;
 };
 
-/// Threads that spin for about 30 us between jobs and then sleep; a job waits only for the threads that joined it.
+/// Threads that spin for 30 us between jobs and then sleep; a job waits only for those that joined it.
 class thread_pool {
  public:
   static constexpr int max_threads = 1024;
 
-  /// A team of `threads` (1 .. max_threads, the caller of run() included); throws error when it can't be made.
+  /// A team of `threads` (1 .. max_threads, run()'s caller included); throws error when it can't be made.
   explicit thread_pool(int threads) : size_(threads) {
     if (threads < 1 || threads > max_threads) {
       throw error("thread_pool", "1 to " + std::to_string(max_threads) + " threads", std::to_string(threads));
@@ -61,9 +61,9 @@ class thread_pool {
 
   int size() const { return size_; }
 
-  /// Calls f(item) once for each item in [0, items) and returns when all are done, denormals flushed.  Runs inline
-  /// for one item, one thread, inside another run(), or while another thread uses the pool.  If items throw, the
-  /// exception of the lowest one comes out.
+  /// Calls f(item) once for each item in [0, items) and returns when all are done, denormals flushed.  Runs
+  /// inline for one item, one thread, inside another run(), or while another thread uses the pool.  If items
+  /// throw, the exception of the lowest one comes out.
   template <class F>
   void run(std::size_t items, F&& f) {
     if (items > 1 && size_ > 1 && !inside() && !busy_.test_and_set(std::memory_order_acquire)) {
@@ -107,7 +107,8 @@ class thread_pool {
   void share() {
     next_.store(0, std::memory_order_relaxed);
     const std::uint32_t finished = finished_.load(std::memory_order_relaxed);
-    state_.store(((state_.load(std::memory_order_relaxed) & epoch) + 0x1000u) | open, std::memory_order_release);
+    state_.store(((state_.load(std::memory_order_relaxed) & epoch) + 0x1000u) | open,
+                 std::memory_order_release);
     state_.notify_all();
     inside() = true;
     {

@@ -1,4 +1,4 @@
-// One register tile, c (rows x cols) = act(beta c + sum over k of a b + bias), written once for every vector width.
+// One register tile, c (rows x cols) = act(beta c + sum over k of a b + bias), for every vector width.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -11,8 +11,8 @@
 namespace modx::kernels::detail {
 
 /// What a tile sums: for each group g, segment s and l < k, a(row, l) b(l, col), with
-/// a(row, l) = a[g * a_group + s * a_step + ...] at row * stride + l, l * stride + row or rows[row] + l by layout,
-/// b(l, col) = b[(g * segments + s) * b_step + l * ldb + col]; all columns of the tile must be readable.
+/// a(row, l) = a[g * a_group + s * a_step + ...] at row * stride + l, l * stride + row or rows[row] + l by
+/// layout, b(l, col) = b[(g * segments + s) * b_step + l * ldb + col]; all its columns must be readable.
 template <class T>
 struct factors {
   const T* a;
@@ -81,7 +81,7 @@ template <class T, std::size_t R, layout how>
   }
 }
 
-/// The general ending: rows x tile_cols<T> sums, of which to.cols columns count, with every option of the target.
+/// The general ending: rows x tile_cols<T> sums, of which to.cols columns count, with every option.
 template <class T>
 [[gnu::noinline]] void finish(std::size_t rows, T* sums, const target<T>& to) {
   for (std::size_t r = 0; r < rows; ++r) {
@@ -154,7 +154,8 @@ constexpr auto tile_table(std::index_sequence<r...>) {
 /// The tile kernel for rows (1 .. tile_rows).
 template <class T, layout how>
 tile_function<T> tile_for(std::size_t rows) {
-  static constexpr auto table = tile_table<T, how>(std::make_index_sequence<static_cast<std::size_t>(tile_rows)>{});
+  static constexpr auto table =
+      tile_table<T, how>(std::make_index_sequence<static_cast<std::size_t>(tile_rows)>{});
   return table[rows - 1];
 }
 
