@@ -335,3 +335,26 @@ TEST_CASE("activations and their slopes are accurate", "[gemm]") {
   CHECK(modx::activate(activation::relu, -3.f) == 0.f);
   CHECK(modx::activation_slope(activation::relu, 0.0) == 0.0);
 }
+
+TEMPLATE_TEST_CASE("activate_row and its backward equal the scalars at every length, in place too", "[gemm]",
+                   float, double) {
+  generator r;
+  for (std::size_t n : sizes) {
+    const auto x = r.values<TestType>(n), dy = r.values<TestType>(n);
+    for (int kind = 0; kind < 5; ++kind) {
+      const auto act = static_cast<activation>(kind);
+      std::vector<TestType> y(n + 1, TestType(9)), dx(dy);
+      activate_row(act, n, x.data(), y.data());
+      activate_row_backward(act, n, x.data(), dx.data(), dx.data());
+      double worst = y[n] == TestType(9) ? 0 : 1;
+      for (std::size_t i = 0; i < n; ++i) {
+        const TestType want_y = modx::activate(act, x[i]),
+                       want_dx = dy[i] * modx::activation_slope(act, x[i]);
+        worst = std::max(worst, std::abs(static_cast<double>(y[i] - want_y)));
+        worst = std::max(worst, std::abs(static_cast<double>(dx[i] - want_dx)));
+      }
+      CAPTURE(n, kind);
+      CHECK(worst <= tolerance<TestType>);
+    }
+  }
+}
