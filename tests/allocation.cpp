@@ -14,19 +14,23 @@ std::atomic<std::size_t> heap_calls{0};
 
 [[gnu::noinline]] void* counted(std::size_t size, std::size_t alignment) {
   ++heap_calls;
-  void* p = alignment > alignof(std::max_align_t)
+  return alignment > alignof(std::max_align_t)
                 ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment)
                 : std::malloc(size ? size : 1);
+}
+void* or_throw(void* p) {
   if (!p) throw std::bad_alloc();
   return p;
 }
 [[gnu::noinline]] void release(void* p) { std::free(p); }
 }  // namespace
 
-void* operator new(std::size_t n) { return counted(n, 1); }
-void* operator new[](std::size_t n) { return counted(n, 1); }
-void* operator new(std::size_t n, std::align_val_t a) { return counted(n, std::size_t(a)); }
-void* operator new[](std::size_t n, std::align_val_t a) { return counted(n, std::size_t(a)); }
+void* operator new(std::size_t n) { return or_throw(counted(n, 1)); }
+void* operator new[](std::size_t n) { return or_throw(counted(n, 1)); }
+void* operator new(std::size_t n, std::align_val_t a) { return or_throw(counted(n, std::size_t(a))); }
+void* operator new[](std::size_t n, std::align_val_t a) { return or_throw(counted(n, std::size_t(a))); }
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return counted(n, 1); }
+void* operator new[](std::size_t n, const std::nothrow_t&) noexcept { return counted(n, 1); }
 void operator delete(void* p) noexcept { release(p); }
 void operator delete[](void* p) noexcept { release(p); }
 void operator delete(void* p, std::size_t) noexcept { release(p); }
