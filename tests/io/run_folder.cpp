@@ -193,6 +193,17 @@ TEST_CASE("run_folder: a line is in the file when append returns, even if the pr
   CHECK(std::count(text.begin(), text.end(), '\n') == 100);
 }
 
+TEST_CASE("run_folder: the manifest waits until its logs are on the disk", "[io]") {
+  temp_folder dir;
+  failing_calls os(0, 0);
+  run_folder run(dir.path(), os);
+  run.append_jsonl("a", 1);
+  run.append_jsonl("b", 1);
+  const auto before = os.count("fsync");
+  run.manifest();
+  CHECK(os.count("fsync") == before + 4);  // two logs, the manifest, its folder
+}
+
 TEST_CASE("run_folder: any failing call while writing the manifest keeps the old one", "[io]") {
   temp_folder dir;
   run_folder(dir.path()).write_text("a", "1");
