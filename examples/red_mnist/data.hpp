@@ -67,6 +67,23 @@ inline splits make_splits(const modx::dataset<modx::cpu>& data, std::size_t trai
   return s;
 }
 
+/// Throws unless every domain has rows to train on and, where validation selects, rows to validate on.
+inline void expect_rows(const splits& s, const std::vector<std::int32_t>& domain, const options& o) {
+  std::size_t train[domain_count] = {}, val[domain_count] = {};
+  for (const auto i : s.train) ++train[domain[std::size_t(i)]];
+  for (const auto i : s.val) ++val[domain[std::size_t(i)]];
+  for (std::size_t d = 0; d < domain_count; ++d) {
+    const std::string digits = std::to_string(2 * d) + "-" + std::to_string(2 * d + 1);
+    if (train[d] == 0) throw modx::error(o.data_dir, "training images of the digits " + digits, "none");
+    if (val[d] == 0 && !o.published()) {
+      std::ostringstream ratio;
+      ratio << "--val-ratio " << o.val_ratio;
+      throw modx::error(ratio.str(), "validation images of every pair of digits (profile fair selects on them)",
+                        "none of " + digits);
+    }
+  }
+}
+
 inline nlohmann::ordered_json splits_meta(const options& o, std::size_t train_count, std::size_t test_count) {
   return {{"seed", o.seed}, {"seeds", o.seeds}, {"val_ratio", o.val_ratio}, {"base_ratio", o.base_ratio},
           {"num_domains", domain_count}, {"domain_mode", "label_pair_01_23_45_67_89"},
@@ -75,7 +92,6 @@ inline nlohmann::ordered_json splits_meta(const options& o, std::size_t train_co
 inline nlohmann::ordered_json to_json(const splits& s) {
   return {{"train", s.train}, {"val", s.val}, {"test", s.test}, {"base", s.base}};
 }
-
 
 /// Those of `rows` whose domain is d.
 inline std::vector<std::int32_t> of_domain(const std::vector<std::int32_t>& rows,

@@ -17,10 +17,27 @@ namespace fs = std::filesystem;
 
 inline json read_json(const fs::path& file) {
   const auto bytes = modx::io::read_file(file, std::uint64_t(1) << 30);
+  modx::io::check_json_budget(bytes.text(), file);
   try {
     return json::parse(bytes.text());
   } catch (const json::exception& e) {
     throw modx::error(file.string(), "JSON", e.what());
+  }
+}
+/// A seed's results are written with their checksum, so that a resumed run believes no others.
+inline std::string sum_of(const json& results) {
+  return modx::io::checksum().add(std::string_view(results.dump())).hex();
+}
+inline std::optional<json> read_results(const fs::path& file, modx::io::progress& bar) {
+  if (!fs::exists(file)) return {};
+  try {
+    json all = read_json(file);
+    if (all.is_object() && all.contains("results") && all.contains("xxh128") && all["xxh128"] == sum_of(all["results"]))
+      return all["results"];
+    throw modx::error(file.string(), "results and their checksum", "something else");
+  } catch (const modx::error& e) {
+    bar.note(std::string("measured again: ") + e.what());
+    return {};
   }
 }
 inline std::string cpu_model() {
@@ -39,42 +56,43 @@ inline void open_run(modx::io::run_folder& folder, const options& o, const cpu& 
       throw modx::error("--save-dir " + o.save_dir, "a folder without a run (or --resume to go on with it)",
                         "an earlier run's config.json");
     const json found = read_json(file);
-    for (const auto& [key, value] : wanted.items())
-      if (!found.contains("options") || !found["options"].contains(key) || found["options"][key] != value)
-        throw modx::error("--resume, option " + key, "what the run was started with", value.dump());
+    if (!found.is_object() || !found.contains("options") || !found["options"].is_object())
+      throw modx::error(file.string(), "an object \"options\"", "none");
+    for (const auto& [key, value] : wanted.items()) {
+      const json& was = found["options"].contains(key) ? found["options"][key] : json();
+      if (was == value) continue;
+      std::string name = key;
+      std::replace(name.begin(), name.end(), '_', '-');
+      throw modx::error("--resume with another --" + name, was.dump() + ", as the run in " + o.save_dir + " was started with",
+                        value.dump());
+    }
     return;
   }
   if (o.resume) bar.note("nothing to resume in " + o.save_dir + ": starting anew");
   json config{{"program", "red_mnist"}, {"options", wanted}, {"data_dir", o.data_dir}, {"threads", backend.threads()},
               {"backend", cpu::name()}, {"git", MODX_GIT}, {"compiler", __VERSION__}, {"cpu", cpu_model()}};
-  folder.write_text("config.json", config.dump(2) + "\n");
+  folder.write_text("config.json", config.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
-/// The splits of all seeds: those in splits.json if it was made for these options, else new ones.
-inline std::vector<splits> open_splits(modx::io::run_folder& folder, const options& o,
-                                       const modx::dataset<cpu>& images, std::size_t train_count,
-                                       modx::io::progress& bar) {
-  std::vector<splits> all;
-  json file{{"meta", splits_meta(o, train_count, images.size() - train_count)}, {"splits", json::object()}};
-  for (std::size_t i = 0; i < o.seeds; ++i) {
-    all.push_back(make_splits(images, train_count, o, o.seed + i));
-    file["splits"][std::to_string(o.seed + i)] = to_json(all.back());
-  }
+/// Leaves splits.json in the folder, with a message where there was another one.
+inline void keep_splits(modx::io::run_folder& folder, const options& o, const std::vector<splits>& all,
+                        std::size_t train_count, modx::io::progress& bar) {
+  json file{{"meta", splits_meta(o, train_count, all[0].test.size())}, {"splits", json::object()}};
+  for (std::size_t i = 0; i < all.size(); ++i) file["splits"][std::to_string(o.seed + i)] = to_json(all[i]);
   const auto path = folder.path() / "splits.json";
   if (fs::exists(path)) {
     std::string why;
     try {
       const json found = read_json(path);
-      if (!found.contains("meta") || found["meta"] != file["meta"]) why = "it was made with another seed, ratio or data set";
-      else if (found != file) why = "its rows are not the ones that its seed gives";
+      if (found == file) return;
+      const bool same = found.is_object() && found.contains("meta") && found["meta"] == file["meta"];
+      why = same ? "its rows are not the ones that its seed gives" : "it was made with another seed, ratio or data set";
     } catch (const modx::error& e) {
       why = e.what();
     }
-    if (why.empty()) return all;
     bar.note("splits.json is ignored and rebuilt: " + why);
   }
   folder.write_text("splits.json", file.dump() + "\n");
-  return all;
 }
 
 inline std::vector<nlohmann::json> read_log(const fs::path& file) {
@@ -105,17 +123,21 @@ inline int run(const options& o) {
   cpu backend(o.seed, o.threads);
   std::size_t train_count = 0;
   const auto images = load_images(backend, o.data_dir, train_count);
+  std::vector<splits> rows;
+  for (std::size_t i = 0; i < o.seeds; ++i) {
+    rows.push_back(make_splits(images, train_count, o, o.seed + i));
+    expect_rows(rows.back(), images.domain, o);
+  }
   modx::io::run_folder folder(o.save_dir);
   open_run(folder, o, backend, bar);
-  const auto rows = open_splits(folder, o, images, train_count, bar);
+  keep_splits(folder, o, rows, train_count, bar);
 
   std::vector<json> seeds;
   for (std::size_t i = 0; i < o.seeds; ++i) {
     const std::uint64_t seed = o.seed + i;
     const std::string name = "seed-" + std::to_string(seed);
-    const auto results = folder.path() / name / "results.json";
-    if (o.resume && fs::exists(results)) {
-      seeds.push_back(read_json(results));
+    if (auto results = o.resume ? read_results(folder.path() / name / "results.json", bar) : std::nullopt) {
+      seeds.push_back(std::move(*results));
       bar.note("seed " + std::to_string(seed) + ": done, read from results.json");
       continue;
     }
@@ -125,7 +147,8 @@ inline int run(const options& o) {
       folder.append_jsonl("log.jsonl", line);
     });
     seeds.push_back(one.run());
-    folder.write_text(name + "/results.json", seeds.back().dump() + "\n");
+    const json sealed{{"xxh128", sum_of(seeds.back())}, {"results", seeds.back()}};
+    folder.write_text(name + "/results.json", sealed.dump() + "\n");
   }
   bar.end();
 

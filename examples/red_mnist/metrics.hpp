@@ -112,23 +112,36 @@ inline json summarize(const options& o, const std::vector<json>& seeds) {
   return out;
 }
 
+/// "0.9461 ± 0.0078"; one seed has no spread.
+inline std::string with_spread(const json& figure) {
+  char text[64];
+  if (figure["values"].size() > 1)
+    std::snprintf(text, sizeof text, "%.4f ± %.4f", figure["mean"].get<double>(), figure["sd"].get<double>());
+  else
+    std::snprintf(text, sizeof text, "%.4f", figure["mean"].get<double>());
+  return text;
+}
+
 inline void print_table(const json& metrics) {
-  std::printf("\n%-22s %11s  %-17s %-17s %-9s", "mode", "parameters", "test accuracy", "macro-F1", "loss");
-  for (const auto& d : metrics["domains"]) std::printf("   %5s", d.get<std::string>().c_str());
+  const bool spread = metrics["seeds"].size() > 1;
+  const int wide = spread ? 15 : 13;
+  std::printf("\n%-13s %10s  %-*s  %-*s  %-7s", "mode", "parameters", wide, "test accuracy", wide, "macro-F1", "loss");
+  for (const auto& d : metrics["domains"]) std::printf("  %5s", d.get<std::string>().c_str());
   std::printf("\n");
   for (const auto& [name, mode] : metrics["modes"].items()) {
     const auto& t = mode["test"];
-    std::printf("%-22s %11zu  %.4f ± %.4f   %.4f ± %.4f   %-9.4f", name.c_str(), mode["parameters"].get<std::size_t>(),
-                t["acc"]["mean"].get<double>(), t["acc"]["sd"].get<double>(), t["macro_f1"]["mean"].get<double>(),
-                t["macro_f1"]["sd"].get<double>(), t["loss"]["mean"].get<double>());
-    for (const auto& d : t["per_domain_acc"]) std::printf("   %.3f", d["mean"].get<double>());
+    const int cells = wide + spread;  // the bytes of "±" are one more than its columns
+    std::printf("%-13s %10zu  %-*s  %-*s  %-7.4f", name.c_str(), mode["parameters"].get<std::size_t>(), cells,
+                with_spread(t["acc"]).c_str(), cells, with_spread(t["macro_f1"]).c_str(), t["loss"]["mean"].get<double>());
+    for (const auto& d : t["per_domain_acc"]) std::printf("  %.3f", d["mean"].get<double>());
     std::printf("\n");
   }
   if (metrics.contains("router") && metrics["router"].contains("domain_acc"))
-    std::printf("RED's router finds the domain of %.4f ± %.4f of the test images\n",
-                metrics["router"]["domain_acc"]["mean"].get<double>(), metrics["router"]["domain_acc"]["sd"].get<double>());
-  if (metrics["modes"].contains("all_fixed"))
+    std::printf("RED's router finds the domain of %s of the test images\n",
+                with_spread(metrics["router"]["domain_acc"]).c_str());
+  if (metrics["modes"].contains("all_fixed") && spread)
     std::printf("all_fixed is unstable from seed to seed: read its mean with its sd\n");
+  if (!spread) std::printf("one seed says nothing about the spread: run --seeds 3 or more\n");
 }
 
 }  // namespace red_mnist

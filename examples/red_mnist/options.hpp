@@ -1,7 +1,10 @@
 // The options of red_mnist: defaults, command line, config file, and their JSON form.
 #pragma once
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -40,56 +43,91 @@ inline nlohmann::ordered_json to_json(const options& o) {
           {"seeds", o.seeds}};
 }
 
-/// Config files may spell keys with underscores, like the command line.
+/// Config files may spell keys with underscores, like the command line; a list is no value.
 class hyphenated_toml : public CLI::ConfigTOML {
  public:
   std::vector<CLI::ConfigItem> from_config(std::istream& in) const override {
     auto found = CLI::ConfigTOML::from_config(in);
-    for (auto& item : found)
-      for (char& c : item.name)
-        if (c == '_') c = '-';
+    for (auto& item : found) {
+      std::replace(item.name.begin(), item.name.end(), '_', '-');
+      if (item.inputs.size() > 1) throw CLI::ArgumentMismatch("--" + item.name, 1, item.inputs.size());
+    }
     return found;
   }
 };
 
+/// Whole numbers in digits only, `least` to `most` (CLI11 wraps "-1" round), and finite numbers (it takes nan for any).
+inline CLI::Validator whole_number(std::uint64_t least, std::uint64_t most) {
+  return CLI::Validator(
+      [=](const std::string& text) {
+        std::uint64_t n = 0;
+        const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), n);
+        const bool ok = code == std::errc() && end == text.data() + text.size() && n >= least && n <= most;
+        return ok ? "" : "expected a whole number from " + std::to_string(least) + " to " + std::to_string(most) +
+                             ", found " + text;
+      },
+      "");
+}
+inline CLI::Validator number(double least, double most, bool open = false) {
+  return CLI::Validator(
+      [=](const std::string& text) {
+        double x = 0;
+        const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), x);
+        const bool ok = code == std::errc() && end == text.data() + text.size() && (open ? x > least : x >= least) && x <= most;
+        if (ok) return std::string();
+        std::ostringstream message;
+        message << "expected a number " << (open ? "above " : "from ") << least << " to " << most << ", found " << text;
+        return message.str();
+      },
+      "");
+}
+
 inline void declare(CLI::App& app, options& o) {
-  const auto positive = CLI::Range(std::size_t(1), std::size_t(1) << 31);
-  const auto ratio = CLI::Range(0.0, 0.9);
   app.option_defaults()->always_capture_default();
-  app.add_option("--run", o.run, "what to run")->check(CLI::IsMember({"red", "moe", "all"}));
-  app.add_option("--profile", o.profile,
-                 "fair: validation selects, every baseline; published: the authors' protocol")
-      ->check(CLI::IsMember({"fair", "published"}));
-  app.add_option("--device", o.device, "where to compute")->check(CLI::IsMember({"cpu", "cuda"}));
-  app.add_option("--data-dir", o.data_dir, "folder with four IDX files in MNIST's layout, raw or .gz");
-  app.add_option("--save-dir", o.save_dir, "folder for checkpoints, metrics and the report");
-  app.add_option("--batch-size", o.batch_size, "samples a batch")->check(positive);
-  app.add_option("--virtual-batch-size", o.virtual_batch_size, "samples an update (gradients accumulate)")->check(positive);
-  app.add_option("--max-epochs-base", o.max_epochs_base, "epochs of encoder and base head")->check(positive);
-  app.add_option("--max-epochs-expert", o.max_epochs_expert, "epochs of each expert, at most")->check(positive);
-  app.add_option("--max-epochs-router", o.max_epochs_router, "epochs of the router, at most")->check(positive);
-  app.add_option("--max-epochs-moe", o.max_epochs_moe, "epochs of the mixtures of experts and controls, at most")->check(positive);
-  app.add_option("--lr-base", o.lr_base, "learning rate of encoder and base head")->check(CLI::PositiveNumber);
-  app.add_option("--lr-expert", o.lr_expert, "learning rate of the experts")->check(CLI::PositiveNumber);
-  app.add_option("--lr-router", o.lr_router, "learning rate of the router")->check(CLI::PositiveNumber);
-  app.add_option("--lr-moe", o.lr_moe, "learning rate of the mixtures of experts and controls")->check(CLI::PositiveNumber);
-  app.add_option("--weight-decay", o.weight_decay, "AdamW's weight decay")->check(CLI::NonNegativeNumber);
-  app.add_option("--patience", o.patience, "epochs without improvement before a stage stops; 0: never");
-  app.add_option("--val-ratio", o.val_ratio, "share of each domain's training data for validation")->check(ratio);
-  app.add_option("--base-ratio", o.base_ratio, "share of each label's training data for the base stage")->check(CLI::Range(0.0, 1.0));
-  app.add_option("--hidden-dim", o.hidden_dim, "width of the encoder's output")->check(positive);
-  app.add_option("--rank", o.rank, "rank of red_hidden's experts (fair)")->check(positive);
-  app.add_option("--balance", o.balance, "weight of moe_joint's load-balance loss (fair)")->check(CLI::NonNegativeNumber);
-  app.add_option("--seed", o.seed, "first seed");
-  app.add_option("--seeds", o.seeds, "number of seeds: seed, seed + 1, ...; figures are mean ± sd")
-      ->check(CLI::Range(std::size_t(1), std::size_t(1000)));
-  app.add_option("--threads", o.threads, "threads; 0: one a core; results do not depend on it")->check(CLI::Range(0, 1024));
-  app.add_option("--checkpoint-seconds", o.checkpoint_seconds, "least time between checkpoints inside a stage; 0: every epoch")
-      ->check(CLI::NonNegativeNumber);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  const auto count = [&](const char* name, auto& value, const char* what, std::uint64_t least, std::uint64_t most) {
+    app.add_option(name, value, what)->check(whole_number(least, most))->type_name("N");
+  };
+  const auto real = [&](const char* name, double& value, const char* what, double least, double most, bool open = false) {
+    app.add_option(name, value, what)->check(number(least, most, open))->type_name("X");
+  };
+  const auto text = [&](const char* name, std::string& value, const char* what, const char* type) {
+    return app.add_option(name, value, what)->type_name(type);
+  };
+  constexpr std::uint64_t most = std::uint64_t(1) << 31;
+  text("--run", o.run, "what to run", "red|moe|all")->check(CLI::IsMember({"red", "moe", "all"}).description(""));
+  text("--profile", o.profile, "fair: validation selects, every baseline; published: the authors' protocol", "fair|published")
+      ->check(CLI::IsMember({"fair", "published"}).description(""));
+  text("--device", o.device, "where to compute", "cpu|cuda")->check(CLI::IsMember({"cpu", "cuda"}).description(""));
+  text("--data-dir", o.data_dir, "folder with four IDX files in MNIST's layout, raw or .gz", "DIR");
+  text("--save-dir", o.save_dir, "folder for checkpoints, metrics and the report", "DIR");
+  count("--batch-size", o.batch_size, "samples a batch", 1, most);
+  count("--virtual-batch-size", o.virtual_batch_size, "samples an update: gradients accumulate over whole batches", 1, most);
+  count("--max-epochs-base", o.max_epochs_base, "epochs of encoder and base head", 1, most);
+  count("--max-epochs-expert", o.max_epochs_expert, "epochs of each expert, at most", 1, most);
+  count("--max-epochs-router", o.max_epochs_router, "epochs of the router, at most", 1, most);
+  count("--max-epochs-moe", o.max_epochs_moe, "epochs of the mixtures of experts and controls, at most", 1, most);
+  real("--lr-base", o.lr_base, "learning rate of encoder and base head", 0, 1e6, true);
+  real("--lr-expert", o.lr_expert, "learning rate of the experts", 0, 1e6, true);
+  real("--lr-router", o.lr_router, "learning rate of the router", 0, 1e6, true);
+  real("--lr-moe", o.lr_moe, "learning rate of the mixtures of experts and controls", 0, 1e6, true);
+  real("--weight-decay", o.weight_decay, "AdamW's weight decay", 0, 1e6);
+  count("--patience", o.patience, "epochs without improvement before a stage stops; 0: never", 0, most);
+  real("--val-ratio", o.val_ratio, "share of each domain's training data for validation, at most 0.9", 0, 0.9);
+  real("--base-ratio", o.base_ratio, "share of each label's training data for the base stage, 0 to 1", 0, 1);
+  count("--hidden-dim", o.hidden_dim, "width of the encoder's output", 1, 1 << 16);
+  count("--rank", o.rank, "rank of red_hidden's experts (fair)", 1, 1 << 16);
+  real("--balance", o.balance, "weight of moe_joint's load-balance loss (fair)", 0, 1e6);
+  count("--seed", o.seed, "first seed", 0, std::uint64_t(1) << 62);
+  count("--seeds", o.seeds, "number of seeds: seed, seed + 1, ...; figures are mean ± sd", 1, 1000);
+  count("--threads", o.threads, "threads; 0: one a core; results do not depend on it", 0, 1024);
+  real("--checkpoint-seconds", o.checkpoint_seconds, "least time between checkpoints inside a stage; 0: every epoch", 0, 1e9);
   app.add_flag("--resume", o.resume, "go on with the run in --save-dir");
   app.add_flag("--quiet", o.quiet, "no progress; the results table only");
   app.config_formatter(std::make_shared<hyphenated_toml>());
-  app.set_config("--config", "", "TOML file with any of these options");
+  app.set_config("--config", "", "TOML file with any of these options; the command line wins")
+      ->type_name("FILE")
+      ->check(CLI::Validator(CLI::ExistingFile).description(""));
   app.allow_config_extras(false);
 }
 

@@ -158,28 +158,37 @@ class fitter {
     }
     return s;
   }
-  /// Goes on where `s` was taken: the stage ends with the same bits.
+  /// Goes on where `s` was taken: the stage ends with the same bits.  Throws, and changes nothing, unless it is the state of
+  /// a stage like this one.
   void restore(const fit_state<T>& s) {
-    const auto find = [&](const std::string& name) -> const matrix<T>* {
-      for (const auto& [n, m] : s.tensors)
-        if (n == name) return &m;
+    const std::string where = "fit '" + options_.name + "', the saved state";
+    const auto find = [&](const parameter<B>& p, const char* suffix) -> const matrix<T>* {
+      for (const auto& [name, m] : s.tensors)
+        if (name == p.name() + suffix) {
+          expect_equal((where + ", '" + name + "'").c_str(), "rows", p.rows(), m.rows);
+          expect_equal((where + ", '" + name + "'").c_str(), "columns", p.cols(), m.cols);
+          return &m;
+        }
       return nullptr;
     };
+    if (s.best_epoch > s.epoch) throw error(where, "a best epoch up to " + std::to_string(s.epoch), std::to_string(s.best_epoch));
     std::vector<matrix<T>> best;
+    std::size_t known = 0;
     for (auto* p : trained_) {
-      const auto* value = find(p->name());
-      const auto* kept = find(p->name() + "#best");
-      if (!value || !kept) throw error("fit '" + options_.name + "': the saved state has no '" + p->name() + "'");
-      p->set(*value);
+      for (const char* part : {"", "#best", "#m", "#v"}) known += find(*p, part) != nullptr;
+      for (const char* part : {"", "#best"})
+        if (!find(*p, part) && (part[0] == 0 || s.best_epoch > 0)) throw error(where, "'" + p->name() + part + "'", "none");
+      if (s.best_epoch > 0) best.push_back(*find(*p, "#best"));
+    }
+    expect_equal(where.c_str(), "tensors", known, s.tensors.size());
+    for (auto* p : trained_) {
+      p->set(*find(*p, ""));
       p->forget_moments();
       for (int m = 0; m < 2; ++m)
-        if (const auto* values = find(p->name() + (m ? "#v" : "#m"))) {
-          expect_equal("fit: saved moment", "values", p->size(), values->data.size());
+        if (const auto* values = find(*p, m ? "#v" : "#m"))
           p->backend().upload(p->moment(m), values->data.data(), p->size() * sizeof(T));
-        }
-      for (const auto& [n, u] : s.updates)
-        if (n == p->name()) p->updates = u;
-      best.push_back(*kept);
+      for (const auto& [name, n] : s.updates)
+        if (name == p->name()) p->updates = n;
     }
     best_ = std::move(best);
     stopping_ = early_stopping(options_.patience, s.best, s.best_epoch, s.epoch);

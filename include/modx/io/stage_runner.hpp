@@ -63,11 +63,11 @@ class stage_runner {
     model.train_only(patterns);
     options.name = stage;
     const auto file = folder_ / (stage + ".safetensors");
-    if (resume_ && std::filesystem::exists(file)) return load_finished(stage, model, file);
+    if (resume_ && std::filesystem::exists(file) && load_finished(stage, model, file)) return;
 
     fitter fit(model, optimizer, loss, data, rows, validation, target, std::move(forward), options);
     double spent = 0;
-    if (pending_ && pending_->meta.value("stage", "") == stage) {
+    if (pending_ && is_of(stage)) {
       spent = restore(fit);
       bar_->note(label_ + stage + ": going on after epoch " + std::to_string(fit.epoch()));
     }
@@ -98,27 +98,44 @@ class stage_runner {
     named_values<typename M::scalar> values;
     for (auto* p : model.parameters())
       if (p->trainable()) values.emplace_back(p->name(), p->host());
-    save_values(file, values,
-                {{"stage", stage}, {"best_epoch", std::to_string(fit.stopping().best_epoch())},
-                 {"epochs", std::to_string(fit.epoch())}, {"seconds", std::to_string(spent)}});
+    std::map<std::string, std::string> facts{{"stage", stage}, {"best_epoch", std::to_string(fit.stopping().best_epoch())},
+                                             {"epochs", std::to_string(fit.epoch())}, {"seconds", std::to_string(spent)}};
+    facts["modx.xxh128"] = detail::checkpoint_sum(entries_of(values), facts);
+    save_values(file, values, facts);
     if (interrupt::requested()) throw interrupted(label_ + stage);
   }
 
  private:
+  /// Reads a finished stage; false, with a message, when its file is damaged.
   template <class M>
-  void load_finished(const std::string& stage, M& model, const std::filesystem::path& file) {
-    const safetensors_file content(file);
-    std::size_t count = 0;
-    for (auto* p : model.parameters()) {
-      if (!p->trainable()) continue;
-      p->set(matrix_of<typename M::scalar>(content.at(p->name())));
-      ++count;
+  bool load_finished(const std::string& stage, M& model, const std::filesystem::path& file) {
+    std::optional<safetensors_file> content;
+    try {
+      content.emplace(file);
+      const auto& facts = content->metadata();
+      const auto sum = facts.find("modx.xxh128");
+      const auto found = detail::checkpoint_sum(content->list(), facts);
+      if (sum == facts.end() || sum->second != found)
+        throw io_error("bad_checksum", file, 8, sum == facts.end() ? "an xxh128" : "xxh128 " + show(sum->second), found);
+    } catch (const io_error& e) {
+      if (e.code() == "open_failed") throw;
+      bar_->note(label_ + stage + ": trained again, " + e.what());
+      return false;
     }
-    expect_equal(file.c_str(), "tensors", count, content.list().size());
-    const auto& meta = content.metadata();
-    const auto s = meta.find("seconds");
-    seconds_[stage] = s == meta.end() ? 0.0 : std::stod(s->second);
+    std::size_t count = 0;
+    for (auto* p : model.parameters()) count += p->trainable();
+    expect_equal(file.c_str(), "tensors", count, content->list().size());
+    for (auto* p : model.parameters())
+      if (p->trainable()) p->set(matrix_of<typename M::scalar>(content->at(p->name())));
+    const auto s = content->metadata().find("seconds");
+    seconds_[stage] = s == content->metadata().end() ? 0.0 : std::strtod(s->second.c_str(), nullptr);
     bar_->note(label_ + stage + ": done, read from " + file.filename().string());
+    return true;
+  }
+  /// Whether the pending checkpoint was taken in this stage.
+  bool is_of(const std::string& stage) const {
+    const auto& meta = pending_->meta;
+    return meta.is_object() && meta.contains("stage") && meta["stage"] == stage;
   }
   template <class Fit>
   void save_checkpoint(const std::string& stage, const Fit& fit, double spent) {
@@ -131,15 +148,19 @@ class stage_runner {
   /// Returns the seconds spent before.
   template <class Fit>
   double restore(Fit& fit) {
-    typename Fit::state_type s;
     const auto& meta = pending_->meta;
-    s.epoch = meta.at("epoch"), s.best_epoch = meta.at("best_epoch");
-    s.best = std::bit_cast<double>(meta.at("best").get<std::uint64_t>());
-    for (const auto& [name, n] : meta.at("updates").items()) s.updates.emplace_back(name, n.template get<std::uint64_t>());
-    for (const auto& t : pending_->file.list())
-      s.tensors.emplace_back(t.name, matrix_of<typename Fit::scalar>(t));
-    fit.restore(s);
-    return meta.at("seconds");
+    try {
+      typename Fit::state_type s;
+      s.epoch = meta.at("epoch"), s.best_epoch = meta.at("best_epoch");
+      s.best = std::bit_cast<double>(meta.at("best").template get<std::uint64_t>());
+      for (const auto& [name, n] : meta.at("updates").items())
+        s.updates.emplace_back(name, n.template get<std::uint64_t>());
+      for (const auto& t : pending_->file.list()) s.tensors.emplace_back(t.name, matrix_of<typename Fit::scalar>(t));
+      fit.restore(s);
+      return meta.at("seconds").template get<double>();
+    } catch (const nlohmann::json::exception& e) {
+      throw error(store_.path(pending_->step).string(), "the state of a stage", e.what());
+    }
   }
 };
 
