@@ -18,5 +18,6 @@ TEST_CASE("a matrix is row-major and starts at 0") {
   CHECK(same.row(1)[2] == 5);
   CHECK(matrix<float>() == matrix<float>(0, 0));
   CHECK(matrix<float>(2, 3) != matrix<float>(3, 2));
-  CHECK(support::contains(support::message([] { matrix<float>(~std::size_t(0), 2); }), "matrix: expected a size below 2^48"));
+  CHECK(support::contains(support::message([] { matrix<float>(~std::size_t(0), 2); }),
+                          "matrix: expected a size below 2^48"));
 }

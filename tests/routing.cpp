@@ -38,7 +38,8 @@ TEST_CASE("domains() gives one id a token, or says who asked") {
   cpu64 backend{1, 1};
   tape<cpu64> t(backend);
   const auto x = t.input(matrix<double>(2, 3));
-  CHECK(message([&] { domains("mine", x); }) == "modx: mine: expected the domain of each token (batch .domains), found none");
+  CHECK(message([&] { domains("mine", x); }) ==
+        "modx: mine: expected the domain of each token (batch .domains), found none");
   const std::vector<std::int32_t> id = {4, 7};
   t.context.domain = t.input(ids(id)), t.context.domain_count = 2;
   CHECK(domains("mine", x).count == 2);

@@ -36,5 +36,6 @@ TEST_CASE("products that do not fit are refused") {
   CHECK(checked_product("here", 0, ~std::size_t(0)) == 0);
   CHECK(checked_product("here", std::size_t(1) << 24, std::size_t(1) << 24) == std::size_t(1) << 48);
   for (const std::size_t a : {std::size_t(1) << 25, std::size_t(1) << 60, ~std::size_t(0)})
-    CHECK(contains(message([&] { checked_product("here", a, a); }), "modx: here: expected a size below 2^48 elements, found "));
+    CHECK(contains(message([&] { checked_product("here", a, a); }),
+                   "modx: here: expected a size below 2^48 elements, found "));
 }
