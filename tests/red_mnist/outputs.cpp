@@ -149,7 +149,7 @@ TEST_CASE("a published run has the four published modes and never looks at valid
   CHECK(contains(o.out, "report.html"));
 }
 
-TEST_CASE("--run red and --run moe leave the other half out, and agree with --run all", "[outputs]") {
+TEST_CASE("runs of red and of moe alone leave the other half out, and agree with --run all", "[outputs]") {
   const temp_folder folder;
   finish(small_run(folder / "all", "1"));
   finish(small_run(folder / "red", "1") + arguments{"--run", "red"});
@@ -162,7 +162,7 @@ TEST_CASE("--run red and --run moe leave the other half out, and agree with --ru
     for (const auto& [name, mode] : part.items()) CHECK(mode == all.at(name));
 }
 
-TEST_CASE("--quiet prints the table and nothing else; without it each epoch is a plain line when piped", "[outputs]") {
+TEST_CASE("a quiet run prints the table and nothing else; without it each epoch is a plain line when piped", "[outputs]") {
   const temp_folder folder;
   const auto options = small_run(folder / "one", "1", "published") + arguments{"--run", "moe"};
   const auto loud = finish(options);
