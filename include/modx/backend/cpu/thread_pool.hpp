@@ -15,6 +15,9 @@
 #if defined(__SSE2__)
 #include <xmmintrin.h>
 #endif
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 #include "modx/error.hpp"
 
@@ -34,6 +37,38 @@ class flush_denormals {
 
  private:
   [[maybe_unused]] unsigned saved_ = 0;
+};
+
+/// Keeps a worker off the caller's core: Linux wakes a thread where its waker runs, and two that wake each other every
+/// few microseconds can share a core for long while the next one idles.  The worker's mask is then all cores that the
+/// thread was allowed but that one, until the caller is seen on the worker's core again.
+class core_mover {
+#if defined(__linux__)
+  cpu_set_t allowed_;
+  int count_ = 0;
+  std::chrono::steady_clock::time_point last_ = {};
+
+ public:
+  core_mover() {
+    CPU_ZERO(&allowed_);
+    if (sched_getaffinity(0, sizeof allowed_, &allowed_) == 0) count_ = CPU_COUNT(&allowed_);
+  }
+  static int current() { return sched_getcpu(); }
+  /// Leaves core `taken` if this thread is on it and another one is allowed; at most every 5 ms.
+  void leave(int taken, int threads) {
+    if (count_ < threads || taken < 0 || current() != taken) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_ < std::chrono::milliseconds(5)) return;
+    last_ = now;
+    cpu_set_t others = allowed_;
+    CPU_CLR(static_cast<std::size_t>(taken), &others);
+    if (CPU_COUNT(&others) > 0) static_cast<void>(sched_setaffinity(0, sizeof others, &others));
+  }
+#else
+ public:
+  static int current() { return -1; }
+  void leave(int, int) {}
+#endif
 };
 
 /// Threads that spin for 30 us between jobs and then sleep; a job waits only for those that joined it.
@@ -106,6 +141,7 @@ class thread_pool {
 
   void share() {
     next_.store(0, std::memory_order_relaxed);
+    caller_core_.store(core_mover::current(), std::memory_order_relaxed);
     const std::uint32_t finished = finished_.load(std::memory_order_relaxed);
     state_.store(((state_.load(std::memory_order_relaxed) & epoch) + 0x1000u) | open,
                  std::memory_order_release);
@@ -144,10 +180,12 @@ class thread_pool {
 
   void work() {
     const flush_denormals mode;
+    core_mover mover;
     inside() = true;
     for (std::uint32_t seen = 0;;) {
       std::uint32_t state = state_.load(std::memory_order_acquire);
       if (stopping_.load(std::memory_order_acquire)) return;
+      if ((state & epoch) != seen) mover.leave(caller_core_.load(std::memory_order_relaxed), size_);
       if ((state & epoch) != seen && (state & open)) {
         if (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel)) continue;
         seen = state & epoch;
@@ -173,6 +211,7 @@ class thread_pool {
   int size_;
   bool spins_ = false;
   std::atomic<std::uint32_t> state_{0}, finished_{0};
+  std::atomic<int> caller_core_{-1};
   std::atomic<bool> stopping_{false};
   std::atomic_flag busy_;
   alignas(64) std::atomic<std::size_t> next_{0};
