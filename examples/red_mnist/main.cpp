@@ -118,6 +118,9 @@ inline std::vector<nlohmann::json> read_log(const fs::path& file) {
 inline int run(const options& o) {
   if (o.device == "cuda")
     throw modx::error("--device cuda", "a modx built with the CUDA backend", "a build that has none; use --device cpu");
+  if (!fs::is_directory(o.data_dir))
+    throw modx::error("--data-dir " + o.data_dir, "a folder with the four files of MNIST (scripts/demo.sh fetches them)",
+                      "no such folder");
   const auto start = std::chrono::steady_clock::now();
   modx::io::progress bar({.style = o.quiet ? modx::io::progress_style::quiet : modx::io::progress_style::automatic});
   cpu backend(o.seed, o.threads);
@@ -162,7 +165,7 @@ inline int run(const options& o) {
                read_log(folder.path() / "log.jsonl"), MODX_ECHARTS_JS);
   folder.manifest();
   print_table(metrics);
-  std::printf("%zu seed%s in %.1f s; report: %s\n", o.seeds, o.seeds == 1 ? "" : "s", seconds,
+  std::printf("%zu seed%s in %.1f s%s; report: %s\n", o.seeds, o.seeds == 1 ? "" : "s", seconds, o.resume ? " since resumed" : "",
               (folder.path() / "report.html").c_str());
   return 0;
 }

@@ -35,7 +35,7 @@ TEST_CASE("red_mnist names the file and the offset of what is wrong with the dat
   const char* images = "train-images-idx3-ubyte";
   const char* labels = "t10k-labels-idx1-ubyte";
   const fault faults[] = {
-      {"no folder", "", "", [](const fs::path& f) { fs::remove_all(f.parent_path()); }},
+      {"no folder", "", "no such folder", [](const fs::path& f) { fs::remove_all(f.parent_path()); }},
       {"no file", "", "train-images-idx3-ubyte", [](const fs::path& f) { fs::remove(f); }},
       {"magic", images, "byte 0", [](const fs::path& f) { edit_file(f, [](std::string& b) { b[0] = 'P'; }); }},
       {"type", images, "byte 2", [](const fs::path& f) { edit_file(f, [](std::string& b) { b[2] = 0x0d; }); }},
