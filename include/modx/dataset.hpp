@@ -1,6 +1,7 @@
 // A data set on the device: rows of features, a label and a domain id each.
 #pragma once
 #include <modx/model.hpp>
+#include <utility>
 
 namespace modx {
 
