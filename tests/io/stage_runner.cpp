@@ -129,6 +129,32 @@ TEST_CASE("interrupted after every single epoch") {
   CHECK(p.log.empty());
 }
 
+TEST_CASE("a stage leaves the best epoch's values, in the model and in its file") {
+  cpu backend(1, 1);
+  dataset<cpu> data{{backend, backend.normal(40, 3), 3}, {}, {}};
+  for (std::int32_t i = 0; i < 40; ++i) data.label.push_back(i % 2);  // nothing to learn: validation gets worse
+  const auto rows = all_rows(30);
+  std::vector<std::int32_t> validation;
+  for (std::int32_t i = 30; i < 40; ++i) validation.push_back(i);
+  const auto whole = [](const auto& net, auto x) { return net.forward(x); };
+  const temp_folder folder;
+  io::progress bar({.style = io::progress_style::quiet});
+  std::vector<double> losses;
+  for (const bool resume : {false, true}) {
+    auto m = build(backend, module::linear{}, {.in = 3, .out = 2}, 1);
+    io::stage_runner stages(folder.path(), resume, 1000, bar,
+                            [&](const auto& record) { losses.push_back(record.at("val_loss").template get<double>()); }, "");
+    stages.run("only", m, {"*"}, optimizer::adamw{.lr = 1}, loss::cross_entropy{}, data, rows, validation, data.label, whole,
+               {.max_epochs = 12, .batch_size = 10, .virtual_batch_size = 10, .patience = 0});
+    REQUIRE(losses.size() == 12);
+    const auto best = std::min_element(losses.begin(), losses.end());
+    REQUIRE(best != losses.end() - 1);
+    CHECK(evaluate(m, data, validation, data.label, whole).loss == *best);
+    const auto facts = io::safetensors_file(folder / "only.safetensors").metadata();
+    CHECK(facts.at("best_epoch") == std::to_string(best - losses.begin() + 1));
+  }
+}
+
 TEST_CASE("without resume an old stage's file is not read") {
   const temp_folder folder;
   plan p;
