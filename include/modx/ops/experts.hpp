@@ -123,6 +123,20 @@ outputs<B> stack(std::span<const var<B>> parts) {
   return {y, e};
 }
 
+/// z[t, i] = sum over experts j of c[i, j] y[t, j]; c: e x e.
+template <class B>
+outputs<B> mix_experts(var<B> c, const outputs<B>& o) {
+  const std::size_t e = o.experts;
+  if (c.rows() != e || c.cols() != e)
+    throw error("mix_experts", "a matrix " + std::to_string(e) + " x " + std::to_string(e),
+                std::to_string(c.rows()) + " x " + std::to_string(c.cols()));
+  auto& t = o.y.on();
+  const auto zeros = t.constant(o.tokens(), e, 0);
+  auto* z = t.template host<var<B>>(e);
+  for (std::size_t i = 0; i < e; ++i) z[i] = weighted_sum(add_row(zeros, rows(c, i, 1)), o);
+  return stack(std::span<const var<B>>(z, e));
+}
+
 /// Puts tensors of equal width below each other.
 template <class B>
 var<B> concat_rows(std::span<const var<B>> parts) {
