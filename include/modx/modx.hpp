@@ -41,3 +41,4 @@
 #include <modx/schedule/linear.hpp>
 #include <modx/schedule/warmup.hpp>
 #include <modx/train.hpp>
+#include <modx/version.hpp>

@@ -1,6 +1,7 @@
 // Parameters to and from safetensors files, by name and strictly: missing, unexpected and mis-shaped tensors are named.
 #pragma once
 #include <modx/io/safetensors.hpp>
+#include <modx/io/safetensors_writer.hpp>
 #include <modx/model.hpp>
 #include <modx/recompose.hpp>
 
