@@ -76,6 +76,11 @@ template <class S, class B, class Y> concept Couples = requires(const bound_t<S,
 template <class S, class B> concept CouplingGraph = std::regular<S> && BindsToExperts<S, B> && Couples<S, B, outputs<B>>;
 
 // ---- Loss, Optimizer, Schedule --------------------------------------------------------------------------------------
+/// Class ids of a batch on the device.
+struct labels {
+  const std::int32_t* id = nullptr;
+  std::size_t count = 0;
+};
 template <class L, class B, class Target> concept Loss = requires(const L l, var<B> y, const Target& t) {
   { l(y, t) } -> std::same_as<var<B>>;
 };
@@ -85,33 +90,87 @@ template <class S> concept Schedule = std::regular<S> && requires(const S s, std
   { s(step) } -> std::convertible_to<double>;
 };
 
+// ---- Model: what build() makes; a forward pass of it may be the user's function ------------------------------------
+template <class M> concept IsModel = requires(M& m) {
+  typename M::backend_type;
+  m.tape_of_step();
+  m.bound();
+  m.parameters();
+};
+template <class F, class M> concept RunsForward =
+    requires(F& f, M& m, var<typename M::backend_type> x) { { f(m.bound(), x) } -> std::same_as<decltype(x)>; };
+
+// ---- After a refusal ------------------------------------------------------------------------------------------------
+/// Stands where a policy would that a check_*() has refused: its sentence is then the only error.
+template <class B>
+struct refused {
+  refused() = default;
+  template <class... A>
+  explicit refused(const A&...) {}
+  std::size_t size() const { return 0; }
+  template <class X>
+  var<B> forward(X) const { return {}; }
+  var<B> one(std::size_t, var<B> x) const { return x; }
+  dense_routing<B> route(var<B>) const { return {}; }
+  template <class Y>
+  Y couple(const Y& y) const { return y; }
+};
+namespace detail {
+template <class S, class B, bool fine>
+struct accepted {
+  using type = bound_t<S, B>;
+};
+template <class S, class B>
+struct accepted<S, B, false> {
+  using type = refused<B>;
+};
+}  // namespace detail
+/// bound_t<S, B> where it is fine, else refused<B>.
+template <class S, class B, bool fine>
+using accepted_t = typename detail::accepted<S, B, fine>::type;
+
 // ---- One sentence per requirement -----------------------------------------------------------------------------------
+template <class B>
+consteval bool check_backend() {
+  static_assert(HasScalar<B>, "modx: this is no Backend: modx::cpu is one (a Backend says  using scalar = float; or "
+                              "double)");
+  static_assert(!HasScalar<B> || Allocates<B>, "modx: a Backend needs  void* allocate(std::size_t bytes)  and  void "
+                                               "deallocate(void*, std::size_t bytes)");
+  static_assert(!HasScalar<B> || Multiplies<B>, "modx: a Backend needs  void gemm(const modx::gemm_task<scalar>&)");
+  return true;
+}
 template <class S, class B>
 consteval bool check_module() {
-  static_assert(std::regular<S>, "modx: a Module spec must be copyable and comparable: add  bool operator==(const "
-                                 "S&) const = default;");
   static_assert(BindsToShape<S, B>, "modx: a Module needs  template <modx::Backend B> class bound  with  "
                                     "bound(modx::builder<B>&, const Spec&, modx::shape)");
-  if constexpr (BindsToShape<S, B>)
+  if constexpr (BindsToShape<S, B>) {
     static_assert(Forwards<S, B>, "modx: Module::bound needs  modx::var<B> forward(modx::var<B> x) const");
+    constexpr bool regular = std::regular<S>;
+    static_assert(regular, "modx: a Module spec must be copyable and comparable: add  bool operator==(const "
+                                   "S&) const = default;");
+  }
   return true;
 }
 template <class S, class B>
 consteval bool check_router() {
-  static_assert(std::regular<S>, "modx: a Router spec must be copyable and comparable: add  bool operator==(const "
-                                 "S&) const = default;");
   static_assert(BindsToShape<S, B>, "modx: a Router needs  template <modx::Backend B> class bound  with  "
                                     "bound(modx::builder<B>&, const Spec&, modx::shape)  (out = number of experts)");
-  if constexpr (BindsToShape<S, B>)
-    static_assert(Routes<S, B>, "modx: Router::bound needs  route(modx::var<B> x) const  returning "
+  if constexpr (BindsToShape<S, B>) {
+    constexpr bool routes = Routes<S, B>;
+    static_assert(routes, "modx: Router::bound needs  route(modx::var<B> x) const  returning "
                                 "modx::dense_routing<B> or modx::top_k_routing<B>");
+    constexpr bool regular = std::regular<S>;
+    static_assert(regular, "modx: a Router spec must be copyable and comparable: add  bool operator==(const "
+                                   "S&) const = default;");
+  }
   return true;
 }
 template <class C, class B, class Y, class R, bool has_base>
 consteval bool check_combiner() {
   constexpr bool dense = std::same_as<R, dense_routing<B>>;
   constexpr bool some = CombinesBase<C, B, Y, R> || CombinesOutputs<C, B, Y, R> || CombinesDomains<C, B, Y>;
-  static_assert(std::regular<C>, "modx: a Combiner must be copyable and comparable: add  bool operator==(const C&) "
+  constexpr bool regular = std::regular<C>;
+  static_assert(regular, "modx: a Combiner must be copyable and comparable: add  bool operator==(const C&) "
                                  "const = default;");
   static_assert(some || !dense, "modx: a Combiner needs  modx::var<B> combine([modx::var<B> base,] const "
                                 "modx::outputs<B>& y, const modx::dense_routing<B>& r) const");
@@ -127,13 +186,55 @@ consteval bool check_combiner() {
 }
 template <class S, class B, class Y>
 consteval bool check_coupling() {
-  static_assert(std::regular<S>, "modx: a Coupling spec must be copyable and comparable: add  bool operator==(const "
-                                 "S&) const = default;");
   static_assert(BindsToExperts<S, B>, "modx: a Coupling needs  template <modx::Backend B> class bound  with  "
                                       "bound(modx::builder<B>&, const Spec&, std::size_t experts, std::size_t width)");
-  if constexpr (BindsToExperts<S, B>)
-    static_assert(Couples<S, B, Y>, "modx: Coupling::bound needs  couple(const Y& y) const  returning Y, with Y = "
-                                    "modx::outputs<B> (a coupling sees every expert: route densely)");
+  if constexpr (BindsToExperts<S, B>) {
+    static_assert(Couples<S, B, Y> || !Couples<S, B, outputs<B>>,
+                  "modx: this Coupling couples every expert's output, but the router wakes k experts a token (top_k): "
+                  "route densely");
+    static_assert(Couples<S, B, Y> || Couples<S, B, outputs<B>>,
+                  "modx: Coupling::bound needs  modx::outputs<B> couple(const modx::outputs<B>& y) const");
+    constexpr bool regular = std::regular<S>;
+    static_assert(regular, "modx: a Coupling spec must be copyable and comparable: add  bool "
+                                   "operator==(const S&) const = default;");
+  }
+  return true;
+}
+template <class L, class B, class Target>
+consteval bool check_loss() {
+  if constexpr (!Loss<L, B, Target>) {
+    constexpr bool wants_labels = Loss<L, B, labels>, wants_matrix = Loss<L, B, var<B>>;
+    static_assert(!wants_labels, "modx: this Loss takes class labels (modx::ids or std::vector<std::int32_t>), and "
+                                 "the target is a matrix");
+    static_assert(!wants_matrix, "modx: this Loss takes a modx::matrix of targets, and the target is class labels");
+    static_assert(wants_labels || wants_matrix, "modx: a Loss needs  modx::var<B> operator()(modx::var<B> y, const "
+                                                "Target& t) const  with Target = modx::labels or modx::var<B>");
+  }
+  return true;
+}
+template <class O, class B>
+consteval bool check_optimizer() {
+  constexpr bool updates = Optimizer<O, B>;
+  static_assert(updates, "modx: an Optimizer needs  template <class B> void "
+                                 "update(std::span<modx::parameter<B>* const> list, double lr_scale, double "
+                                 "gradient_scale) const");
+  return true;
+}
+template <class S>
+consteval bool check_schedule() {
+  static_assert(Schedule<S>, "modx: a Schedule is comparable and needs  double operator()(std::uint64_t step) const");
+  return true;
+}
+template <class M>
+consteval bool check_model() {
+  static_assert(IsModel<M>, "modx: this is no model, or a const one: build(backend, spec, shape) makes a model of a "
+                            "spec");
+  return true;
+}
+template <class F, class M>
+consteval bool check_forward() {
+  static_assert(RunsForward<F, M>, "modx: the forward pass is called as  forward(bound, x)  with a modx::var<B> x, "
+                                   "and returns a modx::var<B>");
   return true;
 }
 

@@ -68,6 +68,8 @@ inline std::vector<std::int32_t> all_rows(std::size_t n) {
 /// forward(bound, x) for every row, nothing recorded: the features under a frozen prefix, computed once.
 template <class M, Backend B, class F>
 device_matrix<B> map_rows(M& model, const dataset<B>& data, extent columns, F&& forward, std::size_t batch = 256) {
+  static_assert(check_model<M>());
+  static_assert(check_forward<F, M>());
   device_matrix<B> out(model.backend(), data.size(), columns);
   const auto rows = all_rows(data.size());
   auto& t = model.tape_of_step();

@@ -25,6 +25,8 @@ std::int32_t argmax(std::span<const T> row) {
 template <class M, Backend B, class F, class Look>
 evaluation evaluate(M& model, const dataset<B>& data, ids rows, std::span<const std::int32_t> target, F&& forward,
                     const routing_perturbation* perturbation, Look&& look, std::size_t batch = 512) {
+  static_assert(check_model<M>());
+  static_assert(check_forward<F, M>());
   evaluation result;
   result.predicted.reserve(rows.size());
   auto& t = model.tape_of_step();

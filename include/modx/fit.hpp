@@ -39,6 +39,10 @@ struct fit_state {
 /// Trains the trainable parameters of `model` on rows of `data` towards `target`; output = forward(bound, x).
 template <class M, class O, class L, Backend B, class F>
 class fitter {
+  static_assert(check_model<M>());
+  static_assert(check_optimizer<O, B>());
+  static_assert(check_loss<L, B, labels>());
+  static_assert(check_forward<F, M>());
   using T = typename B::scalar;
   M* model_;
   O optimizer_;

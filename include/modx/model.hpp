@@ -7,17 +7,19 @@ namespace modx {
 /// A bound spec and its parameters.  Movable; parameters keep their addresses.
 template <class S, Backend B>
 class model {
+  static_assert(check_module<S, B>());
+  using bound_type = accepted_t<S, B, Module<S, B>>;
   B* backend_;
   S spec_;
   shape io_;
   std::unique_ptr<parameter_list<B>> owned_;
   std::vector<parameter<B>*> list_;
   std::unique_ptr<tape<B>> tape_;
-  bound_t<S, B> bound_;
+  bound_type bound_;
 
-  static bound_t<S, B> make(B& b, parameter_list<B>& list, const S& spec, shape io, std::uint64_t seed) {
+  static bound_type make(B& b, parameter_list<B>& list, const S& spec, shape io, std::uint64_t seed) {
     builder<B> root(b, list, seed);
-    return bound_t<S, B>(root, spec, io);
+    return bound_type(root, spec, io);
   }
 
  public:
@@ -37,7 +39,7 @@ class model {
   B& backend() const { return *backend_; }
   const S& spec() const { return spec_; }
   const shape& io() const { return io_; }
-  const bound_t<S, B>& bound() const { return bound_; }
+  const bound_type& bound() const { return bound_; }
   /// The model's own tape: one step at a time.
   tape<B>& tape_of_step() { return *tape_; }
 
@@ -87,13 +89,25 @@ class model {
 /// A model of this spec; parameters start from (seed, their name) only.
 template <class S, Backend B>
 model<S, B> build(B& backend, const S& spec, shape io, std::uint64_t seed) {
-  static_assert(check_module<S, B>());
   expect_positive("build", "columns in", static_cast<long long>(io.in.size()));
   return model<S, B>(backend, spec, io, seed);
 }
 template <class S, Backend B>
 model<S, B> build(B& backend, const S& spec, shape io) {
   return build(backend, spec, io, backend.seed());
+}
+/// These two say what is wrong with the arguments.
+template <class S, Backend B, class Io>
+  requires(!std::convertible_to<const Io&, shape>)
+model<S, B> build(B& backend, const S& spec, const Io&, std::uint64_t = 0) {
+  static_assert(std::convertible_to<const Io&, shape>, "modx: build(backend, spec, shape) needs a modx::shape: "
+                                                       "{.in = columns in, .out = columns out}");
+  return build(backend, spec, shape{}, 0);
+}
+template <class B, class S>
+  requires(!Backend<std::remove_cvref_t<B>>)
+void build(B&&, const S&, shape, std::uint64_t = 0) {
+  static_assert(check_backend<std::remove_cvref_t<B>>());
 }
 
 /// Copies values between models by name; both must have the parameters that match `pattern`.

@@ -8,12 +8,27 @@ namespace modx {
 template <class B>
 struct logits {
   var<B> value;
+
+  logits() = default;
+  logits(var<B> v) : value(v) {}
+  template <class X>
+  logits(const X&) {
+    static_assert(std::same_as<X, var<B>>, "modx: logits are made of a modx::var<B>, raw scores n x e");
+  }
   operator var<B>() const { return value; }
 };
 /// Non-negative, rows summing to 1.
 template <class B>
 struct probabilities {
   var<B> value;
+
+  probabilities() = default;
+  probabilities(var<B> v) : value(v) {}
+  template <class X>
+  probabilities(const X&) {
+    static_assert(std::same_as<X, var<B>>, "modx: probabilities are made of a modx::var<B> whose rows sum to 1: "
+                                           "modx::ops::softmax_rows(logits)");
+  }
   operator var<B>() const { return value; }
 };
 

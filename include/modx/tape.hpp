@@ -146,7 +146,8 @@ class tape {
   }
   template <class U, class... A>
   U* make(A&&... a) {
-    static_assert(std::is_trivially_destructible_v<U>, "modx: what an operation keeps must be trivially destructible");
+    static_assert(std::is_trivially_destructible_v<U>, "modx: what an operation keeps must be trivially destructible: "
+                                                      "memory comes from the tape (device(), host()), not from containers");
     return ::new (host_.bytes(sizeof(U))) U{std::forward<A>(a)...};
   }
 

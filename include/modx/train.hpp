@@ -37,11 +37,39 @@ double apply_gradients(B& backend, std::span<parameter<B>* const> list, const O&
   return norm;
 }
 
-/// One step of `model` whose output is forward(bound, x): returns the loss.
-/// Throws when the loss is not finite; no parameter has changed then.
+namespace detail {
+template <class Target, class B> concept IsTarget = requires(tape<B>& t, const Target& v) { on_tape(t, v); };
+template <class B, IsTarget<B> Target>
+using target_t = decltype(on_tape(std::declval<tape<B>&>(), std::declval<const Target&>()));
+
+template <class M, class O, class L, class X, class Target>
+consteval bool check_step() {
+  static_assert(check_model<M>());
+  if constexpr (IsModel<M>) {
+    using B = typename M::backend_type;
+    static_assert(std::convertible_to<const X&, const matrix<typename B::scalar>&>,
+                  "modx: train_step(model, optimizer, loss, x, target) takes x as a modx::matrix of the backend's "
+                  "scalar");
+    static_assert(IsTarget<Target, B>, "modx: a target is a modx::matrix of the backend's scalar, or class labels: "
+                                       "modx::ids or std::vector<std::int32_t>");
+    static_assert(check_optimizer<O, B>());
+    if constexpr (IsTarget<Target, B>) static_assert(check_loss<L, B, target_t<B, Target>>());
+  }
+  return true;
+}
+template <class M, class O, class L, class X, class Target>
+inline constexpr bool fits_step = [] {
+  if constexpr (IsModel<M>) {
+    using B = typename M::backend_type;
+    if constexpr (IsTarget<Target, B> && std::convertible_to<const X&, const matrix<typename B::scalar>&>)
+      return Optimizer<O, B> && Loss<L, B, target_t<B, Target>>;
+  }
+  return false;
+}();
+
 template <class M, class O, class L, class Target, class F>
-double train_step(M& model, const O& optimizer, const L& loss, const matrix<typename M::scalar>& x,
-                  const Target& target, const step_options& options, F&& forward) {
+double step(M& model, const O& optimizer, const L& loss, const matrix<typename M::scalar>& x, const Target& target,
+            const step_options& options, F& forward) {
   using B = typename M::backend_type;
   expect_positive("train_step", "accumulation", static_cast<long long>(options.accumulation));
   auto& t = model.tape_of_step();
@@ -60,9 +88,23 @@ double train_step(M& model, const O& optimizer, const L& loss, const matrix<type
   t.reset();
   return result;
 }
-template <class M, class O, class L, class Target>
-double train_step(M& model, const O& optimizer, const L& loss, const matrix<typename M::scalar>& x,
-                  const Target& target, const step_options& options = {}) {
+}  // namespace detail
+
+/// One step of `model` whose output is forward(bound, x): returns the loss.
+/// Throws when the loss is not finite; no parameter has changed then.
+template <class M, class O, class L, class X, class Target, class F>
+double train_step(M& model, const O& optimizer, const L& loss, const X& x, const Target& target,
+                  const step_options& options, F&& forward) {
+  static_assert(detail::check_step<M, O, L, X, Target>());
+  if constexpr (detail::fits_step<M, O, L, X, Target>) {
+    static_assert(check_forward<F, M>());
+    return detail::step(model, optimizer, loss, x, target, options, forward);
+  }
+  return 0;
+}
+template <class M, class O, class L, class X, class Target>
+double train_step(M& model, const O& optimizer, const L& loss, const X& x, const Target& target,
+                  const step_options& options = {}) {
   return train_step(model, optimizer, loss, x, target, options,
                     [](const auto& bound, auto input) { return bound.forward(input); });
 }

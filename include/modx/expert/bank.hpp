@@ -88,4 +88,27 @@ struct bank_of<S, B> {
 template <class S, class B>
 using bank_t = typename bank_of<S, B>::type;
 
+
+template <class S, class B> concept Banks =
+    requires(builder<B>& b, const S& s, shape io, std::size_t e, const bank_t<S, B>& bank, tokens<B> in, var<B> x) {
+      bank_t<S, B>(b, s, io, e);
+      { bank.size() } -> std::convertible_to<std::size_t>;
+      { bank.forward(in) } -> std::same_as<var<B>>;
+      { bank.one(e, x) } -> std::same_as<var<B>>;
+    };
+template <class S, class B>
+inline constexpr bool fits_bank = [] {
+  if constexpr (Module<S, B>) return Banks<S, B>;
+  return false;
+}();
+template <class S, class B>
+consteval bool check_expert() {
+  static_assert(check_module<S, B>());
+  if constexpr (Module<S, B>)
+    static_assert(Banks<S, B>, "modx: an Expert's  template <modx::Backend B> class bank  needs  "
+                               "bank(modx::builder<B>&, const Spec&, modx::shape, std::size_t experts), size(), "
+                               "forward(modx::expert::tokens<B>) and one(std::size_t, modx::var<B>)");
+  return true;
+}
+
 }  // namespace modx::expert

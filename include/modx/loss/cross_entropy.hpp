@@ -2,15 +2,7 @@
 #pragma once
 #include <modx/loss/sum.hpp>
 
-namespace modx {
-
-/// Class ids of a batch on the device.
-struct labels {
-  const std::int32_t* id = nullptr;
-  std::size_t count = 0;
-};
-
-namespace loss {
+namespace modx::loss {
 
 /// Throws for labels outside [0, c) and for counts that disagree.
 struct cross_entropy : term {
@@ -23,5 +15,4 @@ struct cross_entropy : term {
   }
 };
 
-}  // namespace loss
-}  // namespace modx
+}  // namespace modx::loss

@@ -31,11 +31,16 @@ struct mixture {
   template <Backend B>
   class bound {
     static constexpr bool has_base = !std::same_as<Base, no_base>;
-    static_assert(check_module<Experts, B>() && check_router<Router, B>());
-    using routing = routing_t<Router, B>;
-    using y_type = outputs_t<Router, B>;
+    static_assert(expert::check_expert<Experts, B>());
+    static_assert(check_router<Router, B>());
+    using router_type = accepted_t<Router, B, modx::Router<Router, B>>;
+    using bank_type = std::conditional_t<expert::fits_bank<Experts, B>, expert::bank_t<Experts, B>, refused<B>>;
+    using routing = decltype(std::declval<const router_type&>().route(std::declval<var<B>>()));
     static constexpr bool dense = std::same_as<routing, dense_routing<B>>;
-    static_assert(check_coupling<Coupling, B, y_type>() && check_combiner<Combiner, B, y_type, routing, has_base>());
+    using y_type = std::conditional_t<dense, outputs<B>, slot_outputs<B>>;
+    static_assert(check_coupling<Coupling, B, y_type>());
+    static_assert(check_combiner<Combiner, B, y_type, routing, has_base>());
+    using coupling_type = accepted_t<Coupling, B, BindsToExperts<Coupling, B> && Couples<Coupling, B, y_type>>;
     struct nothing {
       nothing(builder<B>&&, const no_base&, shape) {}
     };
@@ -44,15 +49,16 @@ struct mixture {
     template <class S>
     struct base_of<S, true> {
       static_assert(check_module<S, B>());
-      struct type : bound_t<S, B> {
-        type(builder<B>&& b, const S& s, shape io) : bound_t<S, B>(b, s, io) {}
+      using base_type = accepted_t<S, B, Module<S, B>>;
+      struct type : base_type {
+        type(builder<B>&& b, const S& s, shape io) : base_type(b, s, io) {}
       };
     };
 
     typename base_of<Base, has_base>::type base_;
-    expert::bank_t<Experts, B> experts_;
-    bound_t<Router, B> router_;
-    bound_t<Coupling, B> coupling_;
+    bank_type experts_;
+    router_type router_;
+    coupling_type coupling_;
     Combiner combiner_;
 
     template <class R, class... A>
@@ -65,9 +71,9 @@ struct mixture {
    public:
     bound(builder<B>& b, const mixture& s, shape io)
         : base_(b.scope("base"), s.base, checked(io, s.n_experts)),
-          experts_(make<expert::bank_t<Experts, B>>(b.scope("experts"), s.experts, io, s.n_experts)),
-          router_(make<bound_t<Router, B>>(b.scope("router"), s.router, shape{io.in, s.n_experts})),
-          coupling_(make<bound_t<Coupling, B>>(b.scope("coupling"), s.coupling, s.n_experts, io.out.size())),
+          experts_(make<bank_type>(b.scope("experts"), s.experts, io, s.n_experts)),
+          router_(make<router_type>(b.scope("router"), s.router, shape{io.in, s.n_experts})),
+          coupling_(make<coupling_type>(b.scope("coupling"), s.coupling, s.n_experts, io.out.size())),
           combiner_(s.combiner) {}
 
     std::size_t experts() const { return experts_.size(); }
@@ -101,10 +107,12 @@ struct mixture {
       y = coupling_.couple(y);
       if constexpr (CombinesDomains<Combiner, B, y_type>) {
         return combiner_.combine(y, domains("combiner", x));
-      } else if constexpr (has_base) {
+      } else if constexpr (has_base && CombinesBase<Combiner, B, y_type, routing>) {
         return combiner_.combine(base_.forward(x), y, r);
-      } else {
+      } else if constexpr (!has_base && CombinesOutputs<Combiner, B, y_type, routing>) {
         return combiner_.combine(y, r);
+      } else {
+        return x;  // refused above
       }
     }
   };

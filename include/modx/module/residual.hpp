@@ -13,7 +13,7 @@ struct residual {
   template <Backend B>
   class bound {
     static_assert(check_module<Inner, B>());
-    bound_t<Inner, B> inner_;
+    accepted_t<Inner, B, Module<Inner, B>> inner_;
 
     static shape checked(shape io) {
       expect_equal("residual", "columns out (as many as come in)", io.in, io.out);

@@ -22,7 +22,9 @@ struct sequential {
   template <Backend B>
   class bound {
     static_assert((check_module<M, B>() && ...));
-    std::tuple<bound_t<M, B>...> parts_;
+    template <class S>
+    using part_t = accepted_t<S, B, Module<S, B>>;
+    std::tuple<part_t<M>...> parts_;
 
     template <std::size_t I>
     static auto make(builder<B>& b, const sequential& s, extent& in, extent out) {
@@ -36,14 +38,14 @@ struct sequential {
       auto inner = b.scope(I);
       const shape io{in, to};
       in = to;
-      return bound_t<std::tuple_element_t<I, std::tuple<M...>>, B>(inner, part, io);
+      return part_t<std::tuple_element_t<I, std::tuple<M...>>>(inner, part, io);
     }
     template <std::size_t... I>
     static auto make_all([[maybe_unused]] builder<B>& b, [[maybe_unused]] const sequential& s, shape io,
                          std::index_sequence<I...>) {
       [[maybe_unused]] extent in = io.in;
       if (sizeof...(M) == 0) expect_equal("sequential without parts", "columns out", io.in, io.out);
-      return std::tuple<bound_t<M, B>...>{make<I>(b, s, in, io.out)...};  // braces: left to right
+      return std::tuple<part_t<M>...>{make<I>(b, s, in, io.out)...};  // braces: left to right
     }
 
    public:

@@ -1,0 +1,2 @@
+// A file that forgot its sentence.
+static_assert(sizeof(int) == 0);

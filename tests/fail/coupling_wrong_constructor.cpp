@@ -1,0 +1,23 @@
+// expect: modx: a Coupling needs  template <modx::Backend B> class bound  with  bound(modx::builder<B>&,
+// const Spec&, std::size_t experts, std::size_t width)
+#include <modx/backend/cpu.hpp>
+#include <modx/expert/linear.hpp>
+#include <modx/model.hpp>
+#include <modx/module/mixture.hpp>
+#include <modx/router/softmax.hpp>
+
+struct chain {
+  bool operator==(const chain&) const = default;
+  template <modx::Backend B>
+  struct bound {
+    bound(modx::builder<B>&, const chain&, modx::shape) {}
+    modx::outputs<B> couple(const modx::outputs<B>& y) const { return y; }
+  };
+};
+
+void use() {
+  modx::cpu backend;
+  auto spec = modx::module::mixture{
+      .experts = modx::expert::linear{}, .router = modx::router::softmax{}, .coupling = chain{}};
+  auto model = modx::build(backend, spec, {.in = 2, .out = 2});
+}

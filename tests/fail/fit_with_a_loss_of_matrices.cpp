@@ -1,0 +1,15 @@
+// expect: modx: this Loss takes a modx::matrix of targets, and the target is class labels
+#include <modx/backend/cpu.hpp>
+#include <modx/fit.hpp>
+#include <modx/loss/mse.hpp>
+#include <modx/module/linear.hpp>
+#include <modx/optimizer/sgd.hpp>
+
+void use() {
+  modx::cpu backend;
+  auto model = modx::build(backend, modx::module::linear{}, {.in = 2, .out = 2});
+  const modx::dataset<modx::cpu> data{{backend, backend.normal(8, 2), 2}, std::vector<std::int32_t>(8), {}};
+  const auto rows = modx::all_rows(8);
+  modx::fitter stage(model, modx::optimizer::sgd{}, modx::loss::mse{}, data, rows, rows, data.label,
+                     [](const auto& net, auto x) { return net.forward(x); }, {});
+}

@@ -1,0 +1,17 @@
+// expect: modx: Module::bound needs  modx::var<B> forward(modx::var<B> x) const
+#include <modx/backend/cpu.hpp>
+#include <modx/model.hpp>
+
+struct doubled {
+  bool operator==(const doubled&) const = default;
+  template <modx::Backend B>
+  struct bound {
+    bound(modx::builder<B>&, const doubled&, modx::shape) {}
+    modx::matrix<float> forward(modx::var<B> x) const { return x.host(); }
+  };
+};
+
+void use() {
+  modx::cpu backend;
+  auto model = modx::build(backend, doubled{}, {.in = 2, .out = 2});
+}

@@ -1,0 +1,12 @@
+// expect: modx: a Module needs  template <modx::Backend B> class bound  with  bound(modx::builder<B>&, const
+// Spec&, modx::shape)
+#include <modx/backend/cpu.hpp>
+#include <modx/model.hpp>
+#include <modx/module/linear.hpp>
+#include <modx/module/sequential.hpp>
+
+void use() {
+  modx::cpu backend;
+  auto model =
+      modx::build(backend, modx::module::sequential(modx::module::linear{.out = 3}, 10), {.in = 2, .out = 2});
+}
