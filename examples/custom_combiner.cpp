@@ -4,7 +4,6 @@
 #include <modx/modx.hpp>
 
 namespace mine {
-namespace ops = modx::ops;
 
 // [policy]
 /// y = base + scale * sum_e w_e y_e,   w_e = p_e^2 / sum_i p_i^2: a sharper mixture than p itself.
@@ -14,8 +13,8 @@ struct sharpened {
 
   template <modx::Backend B>
   modx::var<B> combine(modx::var<B> base, const modx::outputs<B>& y, const modx::dense_routing<B>& r) const {
-    const auto w = ops::normalize_rows(ops::square(r.weights.value));
-    return base + scale * ops::weighted_sum(w, y);
+    const auto w = modx::ops::normalize_rows(modx::ops::square(r.weights.value));
+    return base + scale * modx::ops::weighted_sum(w, y);
   }
 };
 // [/policy]

@@ -4,7 +4,6 @@
 #include <modx/modx.hpp>
 
 namespace mine {
-namespace ops = modx::ops;
 
 // [policy]
 /// z_i = y_i + sum_j C_ij relu(y_j) for each token, C: e x e, learned; it starts at 0, as no coupling at all.
@@ -16,8 +15,8 @@ struct overheard {
     bound(modx::builder<B>& b, const overheard&, std::size_t experts, std::size_t /*width*/)
         : c(&b.make("c", experts, experts, modx::init::zeros())) {}
     modx::outputs<B> couple(const modx::outputs<B>& y) const {
-      const modx::outputs<B> said{ops::relu(y.y), y.experts};
-      return {y.y + ops::mix_experts(y.y.on().use(*c), said).y, y.experts};
+      const modx::outputs<B> said{modx::ops::relu(y.y), y.experts};
+      return {y.y + modx::ops::mix_experts(y.y.on().use(*c), said).y, y.experts};
     }
   };
 };

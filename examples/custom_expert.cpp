@@ -4,7 +4,6 @@
 #include <modx/modx.hpp>
 
 namespace mine {
-namespace ops = modx::ops;
 
 // [policy]
 /// y = (x U) * sigmoid(x V), element by element.   U, V: in x out.
@@ -17,7 +16,7 @@ struct gated {
         : u(&b.make("u", io.in, io.out, modx::init::fan_in(io.in))),
           v(&b.make("v", io.in, io.out, modx::init::fan_in(io.in))) {}
     modx::var<B> forward(modx::var<B> x) const {
-      return ops::linear(x, *u, nullptr) * ops::sigmoid(ops::linear(x, *v, nullptr));
+      return modx::ops::linear(x, *u, nullptr) * modx::ops::sigmoid(modx::ops::linear(x, *v, nullptr));
     }
   };
 };

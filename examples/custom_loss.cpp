@@ -4,7 +4,6 @@
 #include <modx/modx.hpp>
 
 namespace mine {
-namespace ops = modx::ops;
 
 // [policy]
 /// loss = mean of sqrt(1 + (y - t)^2) - 1: square near 0, a straight line far out.
@@ -12,7 +11,7 @@ struct pseudo_huber : modx::loss::term {
   bool operator==(const pseudo_huber&) const = default;
   template <modx::Backend B>
   modx::var<B> operator()(modx::var<B> y, const modx::var<B>& t) const {
-    return ops::mean(ops::sqrt(1.0 + ops::square(y - t))) - 1.0;
+    return modx::ops::mean(modx::ops::sqrt(1.0 + modx::ops::square(y - t))) - 1.0;
   }
 };
 // [/policy]

@@ -4,7 +4,6 @@
 #include <modx/modx.hpp>
 
 namespace mine {
-namespace ops = modx::ops;
 
 // [policy]
 /// p = softmax over e of -|x - c_e|^2 = softmax of 2 x.c_e - |c_e|^2: tokens go to the nearest centre.   c: d x e.
@@ -16,9 +15,9 @@ struct nearest {
     bound(modx::builder<B>& b, const nearest&, modx::shape io)
         : centres(&b.make("centres", io.in, io.out, modx::init::normal(1))) {}
     modx::dense_routing<B> route(modx::var<B> x) const {
-      const auto c = x.on().use(*centres), norms = double(c.rows()) * ops::mean_of_rows(ops::square(c));
-      const auto z = ops::add_row(2.0 * ops::matmul(x, c), -norms);
-      return {{z}, {ops::softmax_rows(z)}};
+      const auto c = x.on().use(*centres), norms = double(c.rows()) * modx::ops::mean_of_rows(modx::ops::square(c));
+      const auto z = modx::ops::add_row(2.0 * modx::ops::matmul(x, c), -norms);
+      return {{z}, {modx::ops::softmax_rows(z)}};
     }
   };
 };
@@ -34,7 +33,7 @@ struct entropy : modx::loss::term {
   modx::var<B> operator()(modx::var<B> y, const Target&) const {
     const auto* r = modx::routings(y.on());
     if (!r) throw modx::error("mine::entropy", "a router in the forward pass", "none");
-    return ops::sum(r->all * ops::log(r->all + 1e-12), -weight / double(r->all.rows()));
+    return modx::ops::sum(r->all * modx::ops::log(r->all + 1e-12), -weight / double(r->all.rows()));
   }
 };
 // [/loss]

@@ -1,8 +1,8 @@
 // Four small experts, two of them awake for each token, learn |x|.
+// [hello]
 #include <cstdio>
 #include <modx/modx.hpp>
 
-// [hello]
 int main() {
   modx::cpu backend{1};
   auto x = backend.normal(512, 2);
