@@ -3,7 +3,7 @@
 
 # cmake finds everything else; python3-torch and ccache are optional.
 needed_packages=(g++ cmake ninja-build libeigen3-dev librandom123-dev catch2 libcli11-dev nlohmann-json3-dev
-  libtomlplusplus-dev zlib1g-dev libxxhash-dev libbenchmark-dev)
+  libtomlplusplus-dev zlib1g-dev libxxhash-dev libbenchmark-dev pkg-config)
 # shellcheck disable=SC2034  # for test.sh
 torch_packages=(python3-torch python3-numpy)
 
@@ -41,7 +41,7 @@ as_root() {
 # Is the package there, or for a tool, a command of any origin?
 installed() {
   case $1 in
-    g++ | cmake | ccache | npm | curl) has "$1" && return ;;
+    g++ | cmake | ccache | npm | curl | pkg-config) has "$1" && return ;;
     ninja-build) has ninja && return ;;
   esac
   has dpkg-query && [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
