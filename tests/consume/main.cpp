@@ -8,9 +8,8 @@ int main() {
   auto target = x;
   for (float& v : target.data) v = v < 0 ? -v : v;
 
-  auto spec = modx::module::mixture{.experts = modx::expert::mlp{.hidden = 16},
-                                    .router = modx::router::top_k{.k = 2},
-                                    .n_experts = 4};
+  auto spec = modx::module::mixture{
+      .experts = modx::expert::mlp{.hidden = 16}, .router = modx::router::top_k{.k = 2}, .n_experts = 4};
   auto model = modx::build(backend, spec, {.in = 2, .out = 2});
   auto adamw = modx::optimizer::adamw{.lr = 0.02};
   auto loss = modx::loss::mse{};

@@ -130,7 +130,8 @@ function(vcpkg_cmake_config_fixup)
     string(REPLACE "${up}${up}${up}" "${up}${up}" text "${text}")
     file(WRITE ${script} "${text}")
   endforeach()
-  file(GLOB scripts ${CURRENT_PACKAGES_DIR}/debug/share/${PORT}/*[cC]onfig*.cmake ${CURRENT_PACKAGES_DIR}/debug/share/${PORT}/*[tT]argets.cmake)
+  set(debug_share ${CURRENT_PACKAGES_DIR}/debug/share/${PORT})
+  file(GLOB scripts ${debug_share}/*[cC]onfig*.cmake ${debug_share}/*[tT]argets.cmake)
   file(REMOVE ${scripts})
 endfunction()
 function(vcpkg_fixup_pkgconfig)
@@ -172,6 +173,15 @@ foreach(FEATURES IN ITEMS core "core;analysis" "core;analysis;io")
   endif()
   message(STATUS "modx[${features}]: ${targets}")
 endforeach()
+
+# A component whose feature was off is missing, and says so.
+execute_process(COMMAND ${CMAKE_COMMAND} -S ${ROOT}/tests/consume/components -B ${BINARY}/core/without_io -G ${GENERATOR}
+                -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_PREFIX_PATH=${BINARY}/core/packages -DCOMPONENTS=io
+                "-DSENTENCE=modx: component io was not installed: what it needs was not there when modx was built"
+                OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE status)
+if(NOT status EQUAL 0)
+  message(SEND_ERROR "asking a modx without io for io:\n${output}")
+endif()
 
 # What the text for users names is there.
 string(REGEX MATCHALL "modx::[a-z]+" named "${usage}")
