@@ -13,7 +13,7 @@ struct sharpened {
 
   template <modx::Backend B>
   modx::var<B> combine(modx::var<B> base, const modx::outputs<B>& y, const modx::dense_routing<B>& r) const {
-    const auto w = modx::ops::normalize_rows(modx::ops::square(r.weights.value));
+    const auto w = modx::ops::normalize_rows(modx::ops::square(r.weights));
     return base + scale * modx::ops::weighted_sum(w, y);
   }
 };

@@ -57,7 +57,7 @@ int main() {
         of_domain(validation, d), data.label,
         [d](const auto& n, auto x) { return n.base(x) + n.expert(std::size_t(d), x); });
   run("router", "router.*", train, validation, data.domain,
-      [](const auto& n, auto x) { return n.route(x).scores.value; });
+      [](const auto& n, auto x) { return n.route(x).scores; });
   // [/plan]
 
   // [evaluate]

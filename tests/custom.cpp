@@ -59,7 +59,7 @@ struct sharpened {  // y = base + s * sum p_e^2 y_e / sum p_e^2
 
   template <modx::Backend B>
   auto combine(modx::var<B> base, const modx::outputs<B>& y, const modx::dense_routing<B>& r) const {
-    return base + scale * modx::ops::weighted_sum(modx::ops::normalize_rows(modx::ops::square(r.weights.value)), y);
+    return base + scale * modx::ops::weighted_sum(modx::ops::normalize_rows(modx::ops::square(r.weights)), y);
   }
 };
 

@@ -130,7 +130,7 @@ struct leaky {
   bool operator==(const leaky&) const = default;
   template <Backend B>
   var<B> combine(const outputs<B>& y, const dense_routing<B>& r) const {
-    const auto s = ops::weighted_sum(r.weights.value, y);
+    const auto s = ops::weighted_sum(r.weights, y);
     return ops::add_row(s, ops::mean_of_rows(s));
   }
   template <Backend B>
@@ -146,7 +146,7 @@ struct deaf {
   bool operator==(const deaf&) const = default;
   template <Backend B>
   var<B> combine(const outputs<B>& y, const dense_routing<B>& r) const {
-    return ops::weighted_sum(ops::stop_gradient(r.weights.value), y);
+    return ops::weighted_sum(ops::stop_gradient(r.weights), y);
   }
 };
 

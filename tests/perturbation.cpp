@@ -16,8 +16,8 @@ matrix<double> weights(const matrix<double>& p, const routing_perturbation& how,
   t.context.perturbation = &how, t.context.step = step;
   const auto w = t.input(p);
   const auto r = perturbed(dense_routing<cpu64>{{ops::log(w)}, {w}});
-  if (scores) *scores = r.scores.value.host();
-  return r.weights.value.host();
+  if (scores) *scores = r.scores.host();
+  return r.weights.host();
 }
 matrix<double> many(std::size_t n, std::initializer_list<double> row) {
   matrix<double> m(n, row.size());
@@ -31,9 +31,9 @@ TEST_CASE("without a perturbation the routing is the same tensors") {
   tape<cpu64> t(backend);
   const auto w = t.input(rows({{0.5, 0.5}}));
   const routing_perturbation idle;
-  CHECK(perturbed(dense_routing<cpu64>{{w}, {w}}).weights.value.data() == w.data());
+  CHECK(perturbed(dense_routing<cpu64>{{w}, {w}}).weights.data() == w.data());
   t.context.perturbation = &idle;
-  CHECK(perturbed(dense_routing<cpu64>{{w}, {w}}).weights.value.data() == w.data());
+  CHECK(perturbed(dense_routing<cpu64>{{w}, {w}}).weights.data() == w.data());
 }
 
 TEST_CASE("the two largest change places") {
@@ -90,6 +90,6 @@ TEST_CASE("disturbed weights carry no gradient") {
   t.context.perturbation = &swap;
   const auto w = t.input(rows({{0.4, 0.6}}).data, 1, 2, true);
   const auto r = perturbed(dense_routing<cpu64>{{w}, {w}});
-  CHECK_FALSE(r.weights.value.needs_gradient());
-  CHECK(r.scores.value.data() == w.data());
+  CHECK_FALSE(r.weights.needs_gradient());
+  CHECK(r.scores.data() == w.data());
 }

@@ -64,7 +64,7 @@ inline auto base_and_expert(std::size_t i) {
   return [i](const auto& net, auto h) { return net.base(h) + 0.1 * net.expert(i, h); };
 }
 /// The router's scores, trained towards the domain.
-inline constexpr auto router_scores = [](const auto& net, auto h) { return net.route(h).scores.value; };
+inline constexpr auto router_scores = [](const auto& net, auto h) { return net.route(h).scores; };
 inline constexpr auto whole = [](const auto& net, auto h) { return net.forward(h); };
 
 }  // namespace red_mnist

@@ -152,7 +152,7 @@ class seed_run {
       };
     });
     train_all("hidden_router", net, {"0.router.*"}, h, o_->lr_router, o_->max_epochs_router, h.domain,
-              [](const auto& n, auto x) { return n.template part<0>().route(x).scores.value; });
+              [](const auto& n, auto x) { return n.template part<0>().route(x).scores; });
     out["modes"]["red_hidden"] = score_splits(net, h, rows_, encoder_size + net.parameter_count(), whole);
     double hit = 0;
     out["router"]["routing_matrix"]["red_hidden"] = routing_matrix(net, h, rows_.test, whole, hit);

@@ -98,7 +98,7 @@ template <class M> concept IsModel = requires(M& m) {
   m.parameters();
 };
 template <class F, class M> concept RunsForward =
-    requires(F& f, M& m, var<typename M::backend_type> x) { { f(m.bound(), x) } -> std::same_as<decltype(x)>; };
+    requires(F& f, M& m, var<typename M::backend_type> x) { { f(m.bound(), x) } -> std::derived_from<decltype(x)>; };
 
 // ---- After a refusal ------------------------------------------------------------------------------------------------
 /// Stands where a policy would that a check_*() has refused: its sentence is then the only error.

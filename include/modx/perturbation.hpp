@@ -19,16 +19,16 @@ struct routing_perturbation {
 /// perturbed weights: this is for evaluation.
 template <class B>
 dense_routing<B> perturbed(const dense_routing<B>& r) {
-  auto& t = r.weights.value.on();
+  auto& t = r.weights.on();
   const routing_perturbation* p = t.context.perturbation;
   if (!p || !p->active()) return r;
   using T = typename B::scalar;
-  auto z = r.scores.value.host();
+  auto z = r.scores.host();
   const std::size_t n = z.rows, e = z.cols;
   const std::uint64_t first = t.context.step * (std::uint64_t(1) << 40);
   const random_stream noise(p->seed, "routing noise"), choice(p->seed, "routing choice");
   for (std::size_t i = 0; i < z.data.size(); ++i) z.data[i] += T(p->sigma * noise.normal(first + i));
-  auto weights = p->sigma != 0 ? ops::softmax_rows(t.input(z)).host() : r.weights.value.host();
+  auto weights = p->sigma != 0 ? ops::softmax_rows(t.input(z)).host() : r.weights.host();
   for (std::size_t i = 0; i < n && e > 1; ++i) {
     auto w = weights.row(i);
     const auto largest = [&](std::size_t except) {
@@ -47,7 +47,7 @@ dense_routing<B> perturbed(const dense_routing<B>& r) {
       std::swap(w[top], w[largest(top)]);
     }
   }
-  return {{p->sigma != 0 ? t.input(z) : r.scores.value}, {t.input(weights)}};
+  return {p->sigma != 0 ? logits<B>(t.input(z)) : r.scores, {t.input(weights)}};
 }
 
 }  // namespace modx

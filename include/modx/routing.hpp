@@ -6,30 +6,24 @@ namespace modx {
 
 /// Raw scores, n x e.
 template <class B>
-struct logits {
-  var<B> value;
-
+struct logits : var<B> {
   logits() = default;
-  logits(var<B> v) : value(v) {}
+  logits(var<B> v) : var<B>(v) {}
   template <class X>
   logits(const X&) {
     static_assert(std::same_as<X, var<B>>, "modx: logits are made of a modx::var<B>, raw scores n x e");
   }
-  operator var<B>() const { return value; }
 };
 /// Non-negative, rows summing to 1.
 template <class B>
-struct probabilities {
-  var<B> value;
-
+struct probabilities : var<B> {
   probabilities() = default;
-  probabilities(var<B> v) : value(v) {}
+  probabilities(var<B> v) : var<B>(v) {}
   template <class X>
   probabilities(const X&) {
     static_assert(std::same_as<X, var<B>>, "modx: probabilities are made of a modx::var<B> whose rows sum to 1: "
                                            "modx::ops::softmax_rows(logits)");
   }
-  operator var<B>() const { return value; }
 };
 
 /// Every expert works for every token: weights n x e.
@@ -38,7 +32,7 @@ struct dense_routing {
   logits<B> scores;
   probabilities<B> weights;
 
-  std::size_t experts() const { return weights.value.cols(); }
+  std::size_t experts() const { return weights.cols(); }
 };
 /// k experts work for a token: ids and weights n x k; `all` are the probabilities over all e experts.
 template <class B>
@@ -49,7 +43,7 @@ struct top_k_routing {
   const std::int32_t* ids = nullptr;
   permutation order;
 
-  std::size_t experts() const { return all.value.cols(); }
+  std::size_t experts() const { return all.cols(); }
 };
 
 /// One domain id a token.
@@ -78,15 +72,15 @@ struct routing_record {
 
 template <class B>
 void remember(const dense_routing<B>& r) {
-  auto& t = r.weights.value.on();
+  auto& t = r.weights.on();
   auto* head = static_cast<routing_record<B>*>(t.routings());
-  t.routings() = t.template make<routing_record<B>>(r.scores.value, r.weights.value, nullptr, std::size_t(0), head);
+  t.routings() = t.template make<routing_record<B>>(r.scores, r.weights, nullptr, std::size_t(0), head);
 }
 template <class B>
 void remember(const top_k_routing<B>& r) {
-  auto& t = r.weights.value.on();
+  auto& t = r.weights.on();
   auto* head = static_cast<routing_record<B>*>(t.routings());
-  t.routings() = t.template make<routing_record<B>>(r.scores.value, r.all.value, r.ids, r.order.k, head);
+  t.routings() = t.template make<routing_record<B>>(r.scores, r.all, r.ids, r.order.k, head);
 }
 /// The last routing of this step, linked to the earlier ones; null when nothing has routed.
 template <class B>

@@ -102,7 +102,7 @@ TEST_CASE("module::mixture shows its parts") {
   CHECK(routings(t) == nullptr);
   const auto r = m.bound().route(x);
   REQUIRE(routings(t) != nullptr);
-  CHECK(routings(t)->all.data() == r.weights.value.data());
+  CHECK(routings(t)->all.data() == r.weights.data());
   CHECK(routings(t)->ids == nullptr);
   CHECK(routings(t)->next == nullptr);
   m.forward(x);

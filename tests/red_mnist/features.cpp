@@ -55,7 +55,7 @@ std::vector<matrix<float>> trained(M model, const dataset<cpu>& data, const stag
   const auto forward = [&](const auto& net, auto x) {
     const auto& mixture = net.template part<1>();
     const auto h = rest(net, x);
-    if (kind.on_domains) return mixture.route(h).scores.value;
+    if (kind.on_domains) return mixture.route(h).scores;
     return std::string_view(kind.name) == "expert" ? mixture.base(h) + 0.1 * mixture.expert(2, h) : mixture.forward(h);
   };
   fitter fit(model, optimizer::adamw{.lr = 0.01}, loss::cross_entropy{}, data, rows, validation,

@@ -29,7 +29,7 @@ TEST_CASE("router::mlp_softmax computes softmax(mlp(x))") {
   list[3]->set(rows({{0, 0}}));
   modx::tape<cpu64> t(backend);
   const auto r = router.route(t.input(rows({{0}, {2}, {3}})));
-  CHECK(near(r.weights.value.host(), rows({{0.5, 0.5}, {0.75, 0.25}, {0.9, 0.1}})));
+  CHECK(near(r.weights.host(), rows({{0.5, 0.5}, {0.75, 0.25}, {0.9, 0.1}})));
 }
 
 TEST_CASE("router::mlp_softmax says what is wrong") {

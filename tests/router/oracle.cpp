@@ -24,8 +24,8 @@ TEST_CASE("router::oracle knows the domain of each token") {
   const std::vector<std::int32_t> domain = {2, 0};
   t.context.domain = t.input(modx::ids(domain)), t.context.domain_count = 2;
   const auto r = router.route(t.input(modx::matrix<double>(2, 1)));
-  CHECK(r.weights.value.host() == rows({{0, 0, 1}, {1, 0, 0}}));
-  CHECK(r.scores.value.host() == rows({{-1e4, -1e4, 0}, {0, -1e4, -1e4}}));
+  CHECK(r.weights.host() == rows({{0, 0, 1}, {1, 0, 0}}));
+  CHECK(r.scores.host() == rows({{-1e4, -1e4, 0}, {0, -1e4, -1e4}}));
 }
 
 TEST_CASE("router::oracle says what is wrong") {

@@ -27,7 +27,7 @@ struct fixture {
   }
 };
 std::vector<std::int32_t> ids_of(const modx::top_k_routing<cpu64>& r) {
-  return {r.ids, r.ids + r.weights.value.size()};
+  return {r.ids, r.ids + r.weights.size()};
 }
 }  // namespace
 
@@ -45,9 +45,9 @@ TEST_CASE("router::top_k weighs the k best") {
     fixture f({.k = 2, .renormalize = renormalize}, rows({{0, 2 * l2, l2, 0}}));  // p = (1, 4, 2, 1) / 8
     const auto r = f.router.route(f.t.input(rows({{1}, {-1}})));                  // and (4, 1, 2, 4) / 11
     CHECK(ids_of(r) == std::vector<std::int32_t>{1, 2, 0, 3});
-    CHECK(near(r.all.value.host(), rows({{0.125, 0.5, 0.25, 0.125}, {4 / 11., 1 / 11., 2 / 11., 4 / 11.}})));
+    CHECK(near(r.all.host(), rows({{0.125, 0.5, 0.25, 0.125}, {4 / 11., 1 / 11., 2 / 11., 4 / 11.}})));
     const auto expected = renormalize ? rows({{2 / 3., 1 / 3.}, {0.5, 0.5}}) : rows({{0.5, 0.25}, {4 / 11., 4 / 11.}});
-    CHECK(near(r.weights.value.host(), expected));
+    CHECK(near(r.weights.host(), expected));
     const std::vector<std::int32_t> offsets(r.order.offsets, r.order.offsets + 5);
     CHECK(offsets == std::vector<std::int32_t>{0, 1, 2, 3, 4});
   }
@@ -57,7 +57,7 @@ TEST_CASE("router::top_k gives ties to the lowest index") {
   fixture f({.k = 3}, rows({{1, 2, 2, 1, 2, 1}}));
   const auto r = f.router.route(f.t.input(rows({{1}, {0}, {-1}})));
   CHECK(ids_of(r) == std::vector<std::int32_t>{1, 2, 4, 0, 1, 2, 0, 3, 5});
-  CHECK(near(r.weights.value.host(),
+  CHECK(near(r.weights.host(),
              rows({{1 / 3., 1 / 3., 1 / 3.}, {1 / 3., 1 / 3., 1 / 3.}, {1 / 3., 1 / 3., 1 / 3.}})));
 }
 

@@ -22,8 +22,8 @@ TEST_CASE("router::uniform weighs every expert by 1 / e") {
   const uniform::bound<cpu64> router(b, uniform{}, {3, 4});
   modx::tape<cpu64> t(backend);
   const auto r = router.route(t.input(modx::matrix<double>(2, 3)));
-  CHECK(r.weights.value.host() == rows({{0.25, 0.25, 0.25, 0.25}, {0.25, 0.25, 0.25, 0.25}}));
-  CHECK_FALSE(r.weights.value.needs_gradient());
+  CHECK(r.weights.host() == rows({{0.25, 0.25, 0.25, 0.25}, {0.25, 0.25, 0.25, 0.25}}));
+  CHECK_FALSE(r.weights.needs_gradient());
   CHECK(list.empty());
 }
 

@@ -12,11 +12,11 @@ struct residual {
 
   template <Backend B>
   var<B> combine(var<B> base, const outputs<B>& y, const dense_routing<B>& r) const {
-    return base + scale * ops::weighted_sum(r.weights.value, y);
+    return base + scale * ops::weighted_sum(r.weights, y);
   }
   template <Backend B>
   var<B> combine(var<B> base, const slot_outputs<B>& y, const top_k_routing<B>& r) const {
-    return base + scale * ops::weighted_sum(r.weights.value, y);
+    return base + scale * ops::weighted_sum(r.weights, y);
   }
 };
 

@@ -9,11 +9,11 @@ struct softmax {
 
   template <Backend B>
   var<B> combine(const outputs<B>& y, const dense_routing<B>& r) const {
-    return ops::weighted_sum(r.weights.value, y);
+    return ops::weighted_sum(r.weights, y);
   }
   template <Backend B>
   var<B> combine(const slot_outputs<B>& y, const top_k_routing<B>& r) const {
-    return ops::weighted_sum(r.weights.value, y);
+    return ops::weighted_sum(r.weights, y);
   }
 };
 

@@ -21,22 +21,22 @@ inline void probabilities(report& r, const std::string& what, const matrix<doubl
 
 template <class B>
 std::vector<std::int32_t> ids_of(const top_k_routing<B>& r) {
-  std::vector<std::int32_t> id(r.weights.value.size());
-  r.scores.value.backend().download(id.data(), r.ids, id.size() * sizeof id[0]);
+  std::vector<std::int32_t> id(r.weights.size());
+  r.scores.backend().download(id.data(), r.ids, id.size() * sizeof id[0]);
   return id;
 }
 
 template <class B>
 void values(report& r, const dense_routing<B>& found, std::size_t n, std::size_t e, double exact) {
-  const auto p = found.weights.value.host();
-  compare(r, "router: weights and logits are n x e", "logits", double(n * e), double(found.scores.value.size()), 0.5);
+  const auto p = found.weights.host();
+  compare(r, "router: weights and logits are n x e", "logits", double(n * e), double(found.scores.size()), 0.5);
   compare(r, "router: weights and logits are n x e", "weights", double(n * e), double(p.data.size()), 0.5);
   compare(r, "router: experts() counts the experts", "experts()", double(e), double(found.experts()), 0.5);
   probabilities(r, "weights", p, exact);
 }
 template <class B>
 void values(report& r, const top_k_routing<B>& found, std::size_t n, std::size_t e, double exact) {
-  const auto all = found.all.value.host(), w = found.weights.value.host();
+  const auto all = found.all.host(), w = found.weights.host();
   const auto id = ids_of(found);
   const std::size_t k = w.cols;
   compare(r, "router: probabilities are n x e", "all", double(n * e), double(all.data.size()), 0.5);
@@ -67,7 +67,7 @@ void values(report& r, const top_k_routing<B>& found, std::size_t n, std::size_t
     compare(r, "router: offsets count the tokens of each expert", "offset " + std::to_string(i), count[i],
             found.order.offsets[i], 0.5);
   std::vector<std::int32_t> position(n * k), source(n * k);
-  auto& b = found.scores.value.backend();
+  auto& b = found.scores.backend();
   b.download(position.data(), found.order.position, position.size() * sizeof position[0]);
   b.download(source.data(), found.order.source, source.size() * sizeof source[0]);
   for (std::size_t i = 0; i < n * k; ++i) {
@@ -81,7 +81,7 @@ void values(report& r, const top_k_routing<B>& found, std::size_t n, std::size_t
 /// Everything a routing says, as one tensor a function of which is checked: weights by expert, probabilities, logits.
 template <class B>
 var<B> functional(const dense_routing<B>& r, std::uint64_t seed) {
-  auto& t = r.weights.value.on();
+  auto& t = r.weights.on();
   const auto c = [&](const char* name, var<B> x) {
     return ops::multiply(x, t.input(draw(seed, name, x.rows(), x.cols())));
   };
@@ -89,12 +89,12 @@ var<B> functional(const dense_routing<B>& r, std::uint64_t seed) {
 }
 template <class B>
 var<B> functional(const top_k_routing<B>& r, std::uint64_t seed) {
-  auto& t = r.weights.value.on();
-  const std::size_t n = r.all.value.rows(), e = r.experts();
+  auto& t = r.weights.on();
+  const std::size_t n = r.all.rows(), e = r.experts();
   const auto by_expert = t.input(draw(seed, "weights", n, e));
-  const auto w = ops::multiply(r.weights.value, ops::gather_columns(by_expert, r.ids, r.order.k));
-  const auto p = ops::multiply(r.all.value, t.input(draw(seed, "all", n, e)));
-  const auto z = ops::multiply(r.scores.value, t.input(draw(seed, "scores", n, e)));
+  const auto w = ops::multiply(r.weights, ops::gather_columns(by_expert, r.ids, r.order.k));
+  const auto p = ops::multiply(r.all, t.input(draw(seed, "all", n, e)));
+  const auto z = ops::multiply(r.scores, t.input(draw(seed, "scores", n, e)));
   return ops::add(ops::sum_rows(w), ops::sum_rows(ops::add(p, z)));
 }
 
@@ -103,7 +103,7 @@ template <class B>
 void ties(report&, const dense_routing<B>&) {}
 template <class B>
 void ties(report& r, const top_k_routing<B>& found) {
-  const auto z = found.scores.value.host();
+  const auto z = found.scores.host();
   const auto id = ids_of(found);
   const std::size_t k = found.order.k;
   for (std::size_t t = 0; t < z.rows; ++t) {
