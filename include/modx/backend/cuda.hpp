@@ -1,0 +1,142 @@
+// The CUDA backend: one GPU, the operations of cpu.hpp.  Declarations only, for any compiler; definitions in cuda.cuh,
+// which one TU compiled by nvcc includes (CMake target modx::cuda).
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <modx/backend/operations.hpp>
+#include <modx/matrix.hpp>
+#include <modx/owned.hpp>
+#include <span>
+
+namespace modx {
+
+/// How a list of products runs: each on one of a few streams, or all in one grouped call of cuBLAS.
+enum class product_engine : unsigned char { automatic, streams, grouped };
+
+/// CUDA backend over scalars T (float for training, double for the law tests).  Two runs give the same bits.
+/// Operations return before they are done; what is downloaded is.  An id or label out of range is reported by the next
+/// download, before its values are used.
+template <class T>
+class basic_cuda {
+  struct state;
+  owned<state> state_;
+
+ public:
+  using scalar = T;
+
+  /// Throws where there is no such device, no driver for it, or no code for it in the program.
+  explicit basic_cuda(std::uint64_t seed = 1, int device = 0);
+  basic_cuda(basic_cuda&&) noexcept;
+  basic_cuda& operator=(basic_cuda&&) noexcept;
+  ~basic_cuda();
+
+  static constexpr const char* name() { return "cuda"; }
+  std::uint64_t seed() const;
+  /// Products of float with TF32 (10 bits of mantissa) instead of float; off at first.
+  void use_tf32(bool on);
+  /// `automatic` chooses by shape.
+  void set_product_engine(product_engine engine);
+  /// Waits for everything asked for so far.
+  void synchronize() const;
+  /// Blocks of device and pinned memory taken so far.
+  std::size_t allocations() const;
+
+  /// Host matrix of normal draws with standard deviation `sd`; a different one at each call.
+  matrix<T> normal(std::size_t rows, std::size_t cols, T sd = 1);
+
+  // -- memory
+  void* allocate(std::size_t bytes);
+  void deallocate(void* p, std::size_t bytes) noexcept;
+  void upload(void* device, const void* host, std::size_t bytes);
+  void download(void* host, const void* device, std::size_t bytes) const;
+  void fill(std::size_t n, T value, T* y);
+  /// y = beta y + a x.
+  void axpy(std::size_t n, T a, const T* x, T beta, T* y);
+
+  // -- products
+  std::size_t packed_size(std::size_t k, std::size_t n) const;
+  void pack(std::span<const pack_task<T>> tasks);
+  void gemm(std::span<const gemm_task<T>> tasks);
+  void gemm(const gemm_task<T>& task) { gemm(std::span(&task, 1)); }
+
+  // -- elementwise: y = f(x), dx = beta dx + dy f'(x); instantiated for the functors of ops/functor.hpp
+  template <class F>
+  void map(F f, std::size_t n, const T* x, T* y);
+  template <class F>
+  void map_gradient(F f, std::size_t n, const T* x, const T* y, const T* dy, T beta, T* dx);
+  template <class F>
+  void zip(F f, std::size_t n, const T* a, const T* b, T* y);
+  /// Side 0: dx = beta dx + dy df/da; side 1: ... df/db.
+  template <class F>
+  void zip_gradient(F f, int side, std::size_t n, const T* a, const T* b, const T* dy, T beta, T* dx);
+  void activation_gradient(activation act, std::size_t n, const T* pre, const T* y, const T* dy, T* dpre);
+
+  // -- rows and columns of n x d
+  void rows(row_function f, std::size_t n, std::size_t d, const T* x, T* y);
+  void rows_gradient(row_function f, std::size_t n, std::size_t d, const T* x, const T* y, const T* dy, T beta,
+                     T* dx);
+  /// y (n x d) = beta y + x scaled by row: s is n x 1.
+  void scale_rows(std::size_t n, std::size_t d, const T* x, const T* s, T beta, T* y);
+  /// y (n x 1) = beta y + row-wise dot products of a and b.
+  void dot_rows(std::size_t n, std::size_t d, const T* a, const T* b, T beta, T* y);
+  /// y (n x d) = x + the 1 x d row r.
+  void add_row(std::size_t n, std::size_t d, const T* x, const T* r, T* y);
+  /// y (1 x d) = beta y + a * column sums of x, whose rows are `stride` apart.
+  void column_sums(std::size_t n, std::size_t d, std::size_t stride, T a, const T* x, T beta, T* y);
+  /// y (n x d) = beta y + a * the 1 x d row r in each row.
+  void broadcast_row(std::size_t n, std::size_t d, T a, const T* r, T beta, T* y);
+  /// Columns [from, from + m) of x (n x d) -> y (n x m), or back: y's columns = beta y + x.
+  void take_columns(std::size_t n, std::size_t d, std::size_t from, std::size_t m, const T* x, T beta, T* y);
+  void put_columns(std::size_t n, std::size_t d, std::size_t from, std::size_t m, const T* x, T beta, T* y);
+  /// *y = a * sum of x.
+  void sum(std::size_t n, T a, const T* x, T* y);
+  /// Sum of squares over all tensors, in double, on the host.
+  double squared_norm(std::span<const update_task<T>> tensors);
+
+  // -- experts: y is n x e x m, w is n x e
+  void weighted_sum(std::size_t n, std::size_t e, std::size_t m, const T* w, const T* y, T* out);
+  void weighted_sum_gradient(std::size_t n, std::size_t e, std::size_t m, const T* w, const T* y, const T* dout,
+                             T beta_w, T* dw, T beta_y, T* dy);
+  /// out (n x m) = y[t, id[t], :], or back into zeros.
+  void pick(std::size_t n, std::size_t e, std::size_t m, const std::int32_t* id, const T* y, T* out);
+  void pick_gradient(std::size_t n, std::size_t e, std::size_t m, const std::int32_t* id, const T* dout, T beta,
+                     T* dy);
+
+  // -- routing
+  /// The k largest of each row, largest first, ties to the lowest index: ids n x k.
+  void top_k(std::size_t n, std::size_t e, std::size_t k, const T* x, std::int32_t* id);
+  /// Counting permutation of n * k slots by expert id.
+  void permute(std::size_t n, std::size_t e, std::size_t k, const std::int32_t* id, std::int32_t* offsets,
+               std::int32_t* position, std::int32_t* source);
+  /// y[i] = x[id[i]] for n rows of width d out of x's `rows`.
+  void gather_rows(std::size_t n, std::size_t rows, std::size_t d, const T* x, const std::int32_t* id, T* y);
+  /// y (n x k) = x (n x e)[t, id[t, s]] and its gradient (ids of a row are distinct).
+  void gather_columns(std::size_t n, std::size_t e, std::size_t k, const T* x, const std::int32_t* id, T* y);
+  void gather_columns_gradient(std::size_t n, std::size_t e, std::size_t k, const T* dy, const std::int32_t* id,
+                               T beta, T* dx);
+  /// out (n x m) = beta out + sum over slots of w[t, s] y[position[t, s]], in slot order; w null means 1.
+  void combine(const permutation& p, std::size_t m, const T* w, const T* y, T beta, T* out);
+  /// dw[t, s] = beta_w dw + <dout[t], y[row]>;  dy[row] = w[t, s] dout[t].
+  void combine_gradient(const permutation& p, std::size_t m, const T* w, const T* y, const T* dout, T beta_w,
+                        T* dw, T* dy);
+
+  // -- losses: *loss = mean over rows; `gradient` (n x c) is d loss / d x
+  void cross_entropy(std::size_t n, std::size_t c, const T* x, const std::int32_t* label, T* loss, T* gradient);
+
+  // -- convolution
+  std::size_t conv_workspace(const conv_task& task, bool backward) const;
+  void conv2d(const conv_task& task, const T* x, const T* w, const T* bias, T* y, unsigned char* argmax,
+              T* workspace);
+  void conv2d_gradient(const conv_task& task, const T* x, const T* w, const T* y, const unsigned char* argmax,
+                       const T* dy, T beta_x, T* dx, T beta_w, T* dw, T beta_b, T* dbias, T* workspace);
+  void max_pool(const conv_task& task, const T* x, T* y, unsigned char* argmax);
+  void max_pool_gradient(const conv_task& task, const unsigned char* argmax, const T* dy, T beta, T* dx);
+
+  // -- optimisers
+  void update(const sgd_step& step, std::span<const update_task<T>> tensors);
+  void update(const adamw_step& step, std::span<const update_task<T>> tensors);
+};
+
+using cuda = basic_cuda<float>;
+
+}  // namespace modx

@@ -1,0 +1,288 @@
+// One device at work: streams, memory, pinned staging and what kernels report.  Everything is ordered by one stream;
+// products may fan out to more and come back.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <modx/backend/cuda/check.cuh>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace modx::gpu {
+
+/// Where a kernel reports an id out of range: token << 32 | id of the first such token, all ones for none.
+using report_slot = unsigned long long;
+inline constexpr report_slot nothing_to_report = ~report_slot(0);
+
+template <class F>
+struct closes {
+  template <class P>
+  void operator()(P* p) const noexcept { (void)F()(p); }
+};
+struct close_stream { cudaError_t operator()(cudaStream_t s) const { return cudaStreamDestroy(s); } };
+struct close_event { cudaError_t operator()(cudaEvent_t e) const { return cudaEventDestroy(e); } };
+struct close_pool { cudaError_t operator()(cudaMemPool_t p) const { return cudaMemPoolDestroy(p); } };
+struct close_blas { cublasStatus_t operator()(cublasHandle_t h) const { return cublasDestroy(h); } };
+struct close_pinned { cudaError_t operator()(void* p) const { return cudaFreeHost(p); } };
+template <class H, class F>
+using handle = std::unique_ptr<std::remove_pointer_t<H>, closes<F>>;
+
+/// The blocks of a launch and their threads.
+struct geometry {
+  dim3 grid, block;
+};
+
+class context {
+ public:
+  static constexpr std::size_t lanes = 4;  // streams that products may use
+
+ private:
+  static constexpr std::size_t report_slots = 256;
+  struct report {
+    const char *where, *noun;
+    std::size_t limit;
+  };
+  /// A stream with its own cuBLAS handle and workspace, so that its products have the same bits every time.
+  struct lane {
+    handle<cudaStream_t, close_stream> stream;
+    handle<cublasHandle_t, close_blas> blas;
+    handle<cudaEvent_t, close_event> done;
+    void* workspace = nullptr;
+  };
+
+  int device_;
+  handle<cudaMemPool_t, close_pool> pool_;
+  std::array<lane, lanes> lanes_;
+  handle<cudaEvent_t, close_event> fork_;
+  std::unique_ptr<std::byte, closes<close_pinned>> pinned_;
+  std::byte* staged_ = nullptr;  // device side of pinned_
+  std::size_t staging_ = 0, staging_used_ = 0;
+  void* scratch_ = nullptr;
+  std::size_t scratch_bytes_ = 0;
+  report_slot* slots_ = nullptr;
+  std::unique_ptr<report_slot, closes<close_pinned>> found_;  // pinned copy of slots_
+  std::vector<report> reports_;
+  std::size_t allocations_ = 0;
+
+  template <class P>
+  P* pinned(std::size_t bytes) {
+    void* p = nullptr;
+    ++allocations_;
+    MODX_CUDA_CHECK(cudaMallocHost(&p, bytes));
+    return static_cast<P*>(p);
+  }
+  void open(lane& l) {
+    if (l.blas) return;
+    if (!l.stream) {
+      cudaStream_t s = nullptr;
+      MODX_CUDA_CHECK(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking));
+      l.stream.reset(s);
+    }
+    cudaEvent_t e = nullptr;
+    MODX_CUDA_CHECK(cudaEventCreateWithFlags(&e, cudaEventDisableTiming));
+    l.done.reset(e);
+    if (!l.workspace) l.workspace = allocate(product_workspace);
+    if (&l != &lanes_[0]) wait_for_main(l.stream.get());  // the memory is there
+    cublasHandle_t h = nullptr;
+    MODX_CUDA_CHECK(cublasCreate(&h));
+    l.blas.reset(h);
+    MODX_CUDA_CHECK(cublasSetStream(h, l.stream.get()));
+    MODX_CUDA_CHECK(cublasSetWorkspace(h, l.workspace, product_workspace));
+  }
+  /// Copies to pinned memory; returns the place.
+  std::size_t stage(const void* from, std::size_t bytes) {
+    const std::size_t size = (bytes + 255) & ~std::size_t(255);
+    if (size > staging_) {
+      synchronize();
+      deallocate(std::exchange(staged_, nullptr));
+      pinned_.reset();
+      staging_ = 0;
+      pinned_.reset(pinned<std::byte>(2 * size));
+      staged_ = static_cast<std::byte*>(allocate(2 * size));
+      staging_ = 2 * size, staging_used_ = 0;
+    }
+    if (staging_used_ + size > staging_) {
+      synchronize();  // what was staged has been read
+      staging_used_ = 0;
+    }
+    const std::size_t at = std::exchange(staging_used_, staging_used_ + size);
+    if (bytes) std::memcpy(pinned_.get() + at, from, bytes);
+    return at;
+  }
+  void copy_staged(void* to, std::size_t at, std::size_t bytes) {
+    MODX_CUDA_CHECK(cudaMemcpyAsync(to, pinned_.get() + at, bytes, cudaMemcpyHostToDevice, stream()));
+  }
+  void wait_for_main(cudaStream_t s) {
+    MODX_CUDA_CHECK(cudaEventRecord(fork_.get(), stream()));
+    MODX_CUDA_CHECK(cudaStreamWaitEvent(s, fork_.get(), 0));
+  }
+  void release() noexcept {
+    for (auto& l : lanes_)
+      if (l.stream) (void)cudaStreamSynchronize(l.stream.get());
+    for (auto& l : lanes_)
+      if (l.workspace) deallocate(std::exchange(l.workspace, nullptr));
+    for (void* p : {static_cast<void*>(staged_), scratch_, static_cast<void*>(slots_)})
+      if (p) deallocate(p);
+    if (lanes_[0].stream) (void)cudaStreamSynchronize(stream());
+  }
+  struct releaser {  // after a constructor that throws, too
+    context* self;
+    ~releaser() {
+      if (self) self->release();
+    }
+  };
+
+ public:
+  /// `probe`: any kernel of this program, to see whether it has code for the device.
+  template <class K>
+  context(int device, K* probe) : device_(device) {
+    int count = 0;
+    MODX_CUDA_CHECK(cudaGetDeviceCount(&count));
+    if (device < 0 || device >= count)
+      throw error("cuda, number of the device", "0 <= device < " + std::to_string(count), std::to_string(device));
+    MODX_CUDA_CHECK(cudaSetDevice(device));
+    cudaFuncAttributes attributes{};
+    MODX_CUDA_CHECK(cudaFuncGetAttributes(&attributes, probe));
+    cudaStream_t s = nullptr;
+    MODX_CUDA_CHECK(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking));
+    lanes_[0].stream.reset(s);
+    cudaEvent_t e = nullptr;
+    MODX_CUDA_CHECK(cudaEventCreateWithFlags(&e, cudaEventDisableTiming));
+    fork_.reset(e);
+    cudaMemPoolProps props{};
+    props.allocType = cudaMemAllocationTypePinned;
+    props.location.type = cudaMemLocationTypeDevice;
+    props.location.id = device;
+    cudaMemPool_t pool = nullptr;
+    MODX_CUDA_CHECK(cudaMemPoolCreate(&pool, &props));
+    pool_.reset(pool);
+    std::uint64_t keep = std::numeric_limits<std::uint64_t>::max();  // memory stays with the pool
+    MODX_CUDA_CHECK(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep));
+    releaser guard{this};
+    staging_ = staging_bytes;
+    pinned_.reset(pinned<std::byte>(staging_));
+    staged_ = static_cast<std::byte*>(allocate(staging_));
+    found_.reset(pinned<report_slot>(report_slots * sizeof(report_slot)));
+    slots_ = static_cast<report_slot*>(allocate(report_slots * sizeof(report_slot)));
+    forget_reports();
+    reports_.reserve(report_slots);
+    open(lanes_[0]);
+    guard.self = nullptr;
+  }
+  context(const context&) = delete;
+  context& operator=(const context&) = delete;
+  ~context() { release(); }
+
+  int device() const { return device_; }
+  cudaStream_t stream() const { return lanes_[0].stream.get(); }
+  /// Device and pinned blocks asked for so far.
+  std::size_t allocations() const { return allocations_; }
+
+  // -- memory
+  void* allocate(std::size_t bytes) {
+    void* p = nullptr;
+    ++allocations_;
+    MODX_CUDA_CHECK(cudaMallocFromPoolAsync(&p, std::max<std::size_t>(bytes, 1), pool_.get(), stream()));
+    return p;
+  }
+  void deallocate(void* p) noexcept {
+    if (p) (void)cudaFreeAsync(p, stream());
+  }
+  /// n uninitialised T for the operation at hand; the next call gets the same memory.
+  template <class T>
+  T* scratch(std::size_t n) {
+    const std::size_t bytes = n * sizeof(T);
+    if (bytes > scratch_bytes_) {
+      deallocate(std::exchange(scratch_, nullptr));
+      scratch_bytes_ = 0;
+      const std::size_t size = std::max<std::size_t>(bytes + bytes / 2, 4096);
+      scratch_ = allocate(size);
+      scratch_bytes_ = size;
+    }
+    return static_cast<T*>(scratch_);
+  }
+
+  /// A copy of `table` on the device, made in stream order; valid for the next few operations.
+  template <class T>
+  const T* table(std::span<const T> entries) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    const std::size_t at = stage(entries.data(), entries.size_bytes());
+    std::byte* const device = staged_ + at;
+    if (!entries.empty()) copy_staged(device, at, entries.size_bytes());
+    return reinterpret_cast<const T*>(device);
+  }
+  void upload(void* device, const void* host, std::size_t bytes) {
+    if (bytes == 0) return;
+    if (bytes <= staging_ / 8) return copy_staged(device, stage(host, bytes), bytes);  // needn't wait
+    MODX_CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream()));
+    synchronize();
+  }
+  /// Waits for the device; throws what its kernels have reported.
+  void download(void* host, const void* device, std::size_t bytes) {
+    if (bytes) MODX_CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream()));
+    settle();
+  }
+  void synchronize() { MODX_CUDA_CHECK(cudaStreamSynchronize(stream())); }
+
+  // -- reports of kernels
+  /// A slot for one operation `where` that reads a `noun` below `limit` for each token.
+  report_slot* reporter(const char* where, std::size_t limit, const char* noun = "id") {
+    if (reports_.size() == report_slots) settle();
+    reports_.push_back({where, noun, limit});
+    return slots_ + (reports_.size() - 1);
+  }
+  /// Waits, and throws the first report.
+  void settle() {
+    const std::size_t n = reports_.size();
+    if (n)
+      MODX_CUDA_CHECK(cudaMemcpyAsync(found_.get(), slots_, n * sizeof(report_slot), cudaMemcpyDeviceToHost, stream()));
+    synchronize();
+    for (std::size_t i = 0; i < n; ++i) {
+      const report_slot slot = found_.get()[i];
+      if (slot == nothing_to_report) continue;
+      const report r = reports_[i];
+      forget_reports();
+      throw error(std::string(r.where) + ", " + r.noun + " of token " + std::to_string(slot >> 32),
+                  "0 <= " + std::string(r.noun) + " < " + std::to_string(r.limit),
+                  std::to_string(static_cast<std::int32_t>(slot & 0xffffffffu)));
+    }
+    reports_.clear();
+  }
+
+  // -- products
+  cublasHandle_t blas(std::size_t i = 0) {
+    open(lanes_[i]);
+    return lanes_[i].blas.get();
+  }
+  /// The first n lanes start where the main stream is ...
+  void fork(std::size_t n) {
+    for (std::size_t i = 1; i < n; ++i) open(lanes_[i]);
+    for (std::size_t i = 1; i < n; ++i) wait_for_main(lanes_[i].stream.get());
+  }
+  /// ... and the main stream goes on when they are done.
+  void join(std::size_t n) {
+    for (std::size_t i = 1; i < n; ++i) {
+      MODX_CUDA_CHECK(cudaEventRecord(lanes_[i].done.get(), lanes_[i].stream.get()));
+      MODX_CUDA_CHECK(cudaStreamWaitEvent(stream(), lanes_[i].done.get(), 0));
+    }
+  }
+
+  // -- kernels
+  template <class... P, class... A>
+  void launch(void (*kernel)(P...), const geometry& on, const A&... args) {
+    check(start(kernel, on.grid, on.block, stream(), args...), "a kernel's launch");
+  }
+
+ private:
+  void forget_reports() {
+    reports_.clear();
+    MODX_CUDA_CHECK(cudaMemsetAsync(slots_, 0xff, report_slots * sizeof(report_slot), stream()));
+  }
+};
+
+}  // namespace modx::gpu

@@ -1,0 +1,199 @@
+// CUDA backend: products by cuBLAS in two ways, and what follows a product (bias, activation, gate) in one launch for all.
+#pragma once
+#include <modx/backend/cuda.hpp>
+#include <modx/backend/cuda/loops.cuh>
+#include <modx/backend/operations.hpp>
+
+namespace modx::gpu {
+
+/// One product for cuBLAS, whose matrices are column-major: c^T (n x m) = b^T a^T, so b comes first and rows are columns.
+template <class T>
+struct product {
+  int m, n, k;
+  cublasOperation_t a_op, b_op;
+  const T *a, *b;
+  int lda, ldb, ldc;
+  T beta;
+  T* c;
+};
+
+/// A row-major view as cuBLAS sees it.
+template <class T>
+struct operand {
+  cublasOperation_t op;
+  std::size_t ld;
+
+  operand(const matrix_view<T>& v, std::size_t rows, std::size_t cols) {
+    const auto down = static_cast<std::size_t>(v.row_stride), right = static_cast<std::size_t>(v.col_stride);
+    if (right == 1 && (rows <= 1 || down >= cols)) {
+      op = CUBLAS_OP_N, ld = std::max(down, cols);
+    } else if (down == 1 && (cols <= 1 || right >= rows)) {
+      op = CUBLAS_OP_T, ld = std::max(right, rows);
+    } else {
+      throw error("gemm", "an operand with one stride of 1 and the other at least a row long",
+                  std::to_string(v.row_stride) + " and " + std::to_string(v.col_stride));
+    }
+    ld = std::max<std::size_t>(ld, 1);
+  }
+};
+
+inline int product_size(std::size_t n) {
+  if (n > 0x7fffffff) throw error("gemm", "sizes below 2^31", std::to_string(n));
+  return static_cast<int>(n);
+}
+
+/// What is done to m x n values of c after the product; its blocks start at `first`, each takes 4096 values.
+template <class T>
+struct ending {
+  unsigned first;
+  bool scales;  // there was no product: c = beta c
+  activation act;
+  std::size_t n, size, ldc;
+  T beta;
+  T* c;
+  const T* bias;
+  T* pre;
+  const T* gate;
+};
+
+/// c = act(c + bias), 0 where gate <= 0; pre keeps the value before act.
+template <class T>
+__global__ void finish_products(const ending<T>* list, unsigned count) {
+  const ending<T> e = entry_of_block(list, count);
+  const std::size_t first = (blockIdx.x - e.first) * piece, last = first + piece < e.size ? first + piece : e.size;
+  std::size_t q = first + threadIdx.x, i = q / e.n, j = q % e.n;
+  const std::size_t down = blockDim.x / e.n, right = blockDim.x % e.n;
+  for (; q < last; q += blockDim.x) {
+    const std::size_t at = i * e.ldc + j;
+    T x = e.scales ? (e.beta == T(0) ? T(0) : e.beta * e.c[at]) : e.c[at];
+    if (e.bias) x += e.bias[j];
+    if (e.pre) e.pre[at] = x;
+    x = activate(e.act, x);
+    if (e.gate && !(e.gate[at] > T(0))) x = 0;
+    e.c[at] = x;
+    i += down, j += right;
+    if (j >= e.n) ++i, j -= e.n;
+  }
+}
+
+inline cublasStatus_t call_grouped(cublasHandle_t h, const cublasOperation_t* ta, const cublasOperation_t* tb,
+                                   const int* m, const int* n, const int* k, const float* alpha, const float* const* a,
+                                   const int* lda, const float* const* b, const int* ldb, const float* beta,
+                                   float* const* c, const int* ldc, int groups, const int* size) {
+  return cublasSgemmGroupedBatched(h, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, groups, size);
+}
+inline cublasStatus_t call_grouped(cublasHandle_t h, const cublasOperation_t* ta, const cublasOperation_t* tb,
+                                   const int* m, const int* n, const int* k, const double* alpha, const double* const* a,
+                                   const int* lda, const double* const* b, const int* ldb, const double* beta,
+                                   double* const* c, const int* ldc, int groups, const int* size) {
+  return cublasDgemmGroupedBatched(h, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, groups, size);
+}
+
+/// Runs lists of products; keeps its lists, so that a step allocates nothing.
+template <class T>
+class multiplier {
+  static constexpr bool is_double = std::is_same_v<T, double>;
+  std::vector<product<T>> products_;
+  std::vector<ending<T>> endings_;
+  unsigned ending_blocks_ = 0;
+  struct {
+    std::vector<cublasOperation_t> a_op, b_op;
+    std::vector<int> m, n, k, lda, ldb, ldc, size;
+    std::vector<T> alpha, beta;
+    std::vector<const T*> pointers;  // all a, all b, all c
+
+    void clear() {
+      a_op.clear(), b_op.clear(), m.clear(), n.clear(), k.clear(), lda.clear(), ldb.clear(), ldc.clear(), size.clear();
+      alpha.clear(), beta.clear(), pointers.clear();
+    }
+  } groups_;
+
+  void add(const gemm_task<T>& t) {
+    if (t.m == 0 || t.n == 0) return;
+    if (t.ldc < t.n) throw error("gemm", "ldc >= " + std::to_string(t.n), std::to_string(t.ldc));
+    if (t.k > 0) {
+      const operand<T> a(t.a, t.m, t.k), b(t.b, t.k, t.n);
+      products_.push_back({product_size(t.n), product_size(t.m), product_size(t.k), b.op, a.op, t.b.data, t.a.data,
+                           product_size(b.ld), product_size(a.ld), product_size(t.ldc), t.beta, t.c});
+    }
+    if (t.k > 0 && !t.bias && !t.pre && !t.gate && t.act == activation::none) return;
+    endings_.push_back({ending_blocks_, t.k == 0, t.act, t.n, t.m * t.n, t.ldc, t.beta, t.c, t.bias, t.pre, t.gate});
+    ending_blocks_ += pieces(t.m * t.n);
+  }
+
+  /// Product i on lane i mod lanes: each lane's products are in order, and always the same ones.
+  void on_streams(context& device) {
+    const T one = 1;
+    const std::size_t lanes = std::min(products_.size(), context::lanes);
+    constexpr auto type = is_double ? CUDA_R_64F : CUDA_R_32F;
+    const auto compute = is_double ? CUBLAS_COMPUTE_64F : tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+    device.fork(lanes);
+    for (std::size_t i = 0; i < products_.size(); ++i) {
+      const auto& p = products_[i];
+      MODX_CUDA_CHECK(cublasGemmEx(device.blas(i % lanes), p.a_op, p.b_op, p.m, p.n, p.k, &one, p.a, type, p.lda, p.b, type,
+                                   p.ldb, &p.beta, p.c, type, p.ldc, compute, CUBLAS_GEMM_DEFAULT));
+    }
+    device.join(lanes);
+  }
+  /// Every product is a group of one.
+  void grouped(context& device) {
+    auto& g = groups_;
+    g.clear();
+    for (const auto& p : products_) {
+      g.a_op.push_back(p.a_op), g.b_op.push_back(p.b_op);
+      g.m.push_back(p.m), g.n.push_back(p.n), g.k.push_back(p.k);
+      g.lda.push_back(p.lda), g.ldb.push_back(p.ldb), g.ldc.push_back(p.ldc);
+      g.size.push_back(1), g.alpha.push_back(1), g.beta.push_back(p.beta);
+      g.pointers.push_back(p.a);
+    }
+    for (const auto& p : products_) g.pointers.push_back(p.b);
+    for (const auto& p : products_) g.pointers.push_back(p.c);
+    const std::size_t n = products_.size();
+    const T* const* table = device.table(std::span<const T* const>(g.pointers));
+    const auto h = device.blas();
+    MODX_CUDA_CHECK(cublasSetMathMode(h, tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH));
+    MODX_CUDA_CHECK(call_grouped(h, g.a_op.data(), g.b_op.data(), g.m.data(), g.n.data(), g.k.data(), g.alpha.data(), table,
+                                 g.lda.data(), table + n, g.ldb.data(), g.beta.data(), const_cast<T* const*>(table + 2 * n),
+                                 g.ldc.data(), static_cast<int>(n), g.size.data()));
+  }
+  /// Many small products gain more from one call than each loses by its tile.  Unmeasured: the limit is 64 x 1024 x 1024.
+  bool prefers_groups() const {
+    if (engine != product_engine::automatic) return engine == product_engine::grouped;
+    double work = 0;
+    for (const auto& p : products_) work += double(p.m) * double(p.n) * double(p.k);
+    return products_.size() >= 4 && work / double(products_.size()) <= double(1 << 26);
+  }
+
+ public:
+  product_engine engine = product_engine::automatic;
+  bool tf32 = false;
+
+  void run(context& device, std::span<const gemm_task<T>> tasks) {
+    products_.clear(), endings_.clear();
+    ending_blocks_ = 0;
+    for (const auto& t : tasks) add(t);
+    if (products_.size() > 1 && prefers_groups()) {
+      grouped(device);
+    } else if (!products_.empty()) {
+      on_streams(device);
+    }
+    if (endings_.empty()) return;
+    const auto* table = device.table(std::span<const ending<T>>(endings_));
+    device.launch(finish_products<T>, geometry{dim3(ending_blocks_), dim3(block_threads)}, table, endings_.size());
+  }
+};
+
+}  // namespace modx::gpu
+
+namespace modx {
+
+template <class T>
+std::size_t basic_cuda<T>::packed_size(std::size_t, std::size_t) const { return 0; }  // cuBLAS packs for itself
+template <class T>
+void basic_cuda<T>::pack(std::span<const pack_task<T>> tasks) {
+  if (!tasks.empty()) throw error("pack: the CUDA backend packs nothing (packed_size() is 0)");
+}
+template <class T>
+void basic_cuda<T>::gemm(std::span<const gemm_task<T>> tasks) { state_->products.run(state_->device, tasks); }
+
+}  // namespace modx
