@@ -28,6 +28,7 @@ TEST_CASE("elementwise operations have true gradients") {
       {"-x", [](auto&, inputs x) { return -x[0]; }},
       {"x * a", [](auto&, inputs x) { return x[0] * 2.0; }},
       {"a * x", [](auto&, inputs x) { return 2.0 * x[0]; }},
+      {"x / a", [](auto&, inputs x) { return x[0] / 4; }},
       {"x * x", [](auto&, inputs x) { return x[0] * x[0]; }},
       {"x + x", [](auto&, inputs x) { return x[0] + x[0]; }},
       {"x - x^2", [](auto&, inputs x) { return x[0] - ops::square(x[0]); }},
@@ -37,6 +38,7 @@ TEST_CASE("elementwise operations have true gradients") {
   const named_function positive[] = {
       {"log", [](auto&, inputs x) { return ops::log(x[0]); }},
       {"sqrt", [](auto&, inputs x) { return ops::sqrt(x[0]); }},
+      {"a / x", [](auto&, inputs x) { return 2 / x[0]; }},
       {"x / x^2", [](auto&, inputs x) { return x[0] / ops::square(x[0]); }},
   };
   for (const auto& op : positive) CHECK_NOTHROW(check_gradients(op, {{4, 6}}, true));
@@ -58,6 +60,8 @@ TEST_CASE("elementwise operations compute what they say") {
   CHECK((x - y).host() == rows({{-6, -5, 9}}));
   CHECK((x * y).host() == rows({{-8, 0, -18}}));
   CHECK((x / y).host() == rows({{-0.5, 0, -0.5}}));
+  CHECK((x / 2).host() == rows({{-1, 0, 1.5}}));
+  CHECK((1 / y).host() == rows({{0.25, 0.2, -1.0 / 6}}));
   CHECK(ops::affine(x, 2, 1).host() == rows({{-3, 1, 7}}));
   CHECK(ops::square(x).host() == rows({{4, 0, 9}}));
   CHECK(ops::relu(x).host() == rows({{0, 0, 3}}));

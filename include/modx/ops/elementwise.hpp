@@ -98,6 +98,10 @@ template <class B> var<B> operator*(var<B> a, var<B> b) { return ops::multiply(a
 template <class B> var<B> operator/(var<B> a, var<B> b) { return ops::divide(a, b); }
 template <class B> var<B> operator*(double a, var<B> x) { return ops::scale(x, a); }
 template <class B> var<B> operator*(var<B> x, double a) { return ops::scale(x, a); }
+template <class B> var<B> operator/(var<B> x, double a) { return ops::scale(x, 1 / a); }
+template <class B> var<B> operator/(double a, var<B> x) {
+  return ops::divide(x.on().constant(x.rows(), x.columns(), typename B::scalar(a)), x);
+}
 template <class B> var<B> operator+(var<B> x, double b) { return ops::affine(x, 1, b); }
 template <class B> var<B> operator+(double b, var<B> x) { return ops::affine(x, 1, b); }
 template <class B> var<B> operator-(var<B> x, double b) { return ops::affine(x, 1, -b); }
