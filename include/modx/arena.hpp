@@ -1,10 +1,22 @@
 // Bump allocation for one training step: everything is handed out in order and taken back at once.
 #pragma once
 #include <cstddef>
+#include <modx/shape.hpp>
+#include <new>
 #include <type_traits>
 #include <vector>
 
 namespace modx {
+
+/// Memory from `source`, or an error that names `where` when there is not that much.
+template <class Source>
+void* memory_of(Source& source, std::size_t bytes, const std::string& where) {
+  try {
+    return source.allocate(bytes);
+  } catch (const std::bad_alloc&) {
+    throw error(where, std::to_string(bytes) + " bytes of memory", "less");
+  }
+}
 
 /// Bump allocator over blocks from `Source::allocate`; `reset()` keeps the blocks, so a second step of the same
 /// shapes allocates nothing.  Blocks are 64-byte aligned, and so is each piece.
@@ -27,7 +39,7 @@ class arena {
     for (const block& b : blocks_) size += b.size;  // doubles the total
     if (size < bytes) size = bytes;
     blocks_.reserve(blocks_.size() + 1);
-    blocks_.push_back({static_cast<std::byte*>(source_->allocate(size)), size});
+    blocks_.push_back({static_cast<std::byte*>(memory_of(*source_, size, "tape")), size});
     ++allocations_;
     current_ = blocks_.size() - 1, used_ = 0;
   }
@@ -52,6 +64,7 @@ class arena {
   template <class T>
   T* array(std::size_t n) {
     static_assert(std::is_trivially_destructible_v<T>, "modx: arena memory is never destroyed");
+    if (n > (std::size_t(1) << 48)) throw error("tape", "a size below 2^48 elements", std::to_string(n));
     return static_cast<T*>(bytes(n * sizeof(T)));
   }
   void reset() {

@@ -17,9 +17,10 @@ class device_matrix {
  public:
   device_matrix(B& backend, std::size_t rows, extent columns)
       : backend_(&backend), rows_(rows), columns_(columns),
-        data_(static_cast<T*>(backend.allocate(bytes()))) {}
+        data_(static_cast<T*>(memory_of(backend, bytes(), "device_matrix"))) {}
   device_matrix(B& backend, const matrix<T>& m, extent columns) : device_matrix(backend, m.rows, columns) {
     expect_equal("device_matrix", "columns", columns.size(), m.cols);
+    expect_equal("device_matrix", "values", rows_ * m.cols, m.data.size());
     backend.upload(data_, m.data.data(), bytes());
   }
   device_matrix(device_matrix&& o) noexcept
@@ -46,9 +47,18 @@ struct dataset {
   std::vector<std::int32_t> label, domain;
 
   std::size_t size() const { return x.rows(); }
+  /// Throws unless all of them are rows of this data set.
+  void expect_rows(const char* where, ids id) const {
+    for (std::size_t i = 0; i < id.size(); ++i)
+      if (id[i] < 0 || std::size_t(id[i]) >= size())
+        throw error(std::string(where) + ", row " + std::to_string(i), "0 <= id < " + std::to_string(size()),
+                    std::to_string(id[i]));
+  }
   /// Rows `id` as a batch on the tape; the step's context gets their domains.
   var<B> batch(tape<B>& t, ids id) const {
+    expect_rows("dataset::batch", id);
     if (!domain.empty()) {
+      expect_equal("dataset::batch", "domains", size(), domain.size());
       auto* d = t.template host<std::int32_t>(id.size());
       for (std::size_t i = 0; i < id.size(); ++i) d[i] = domain[std::size_t(id[i])];
       t.context.domain = t.input(ids(d, id.size()));
@@ -60,6 +70,7 @@ struct dataset {
 
 /// 0, 1, ..., n - 1.
 inline std::vector<std::int32_t> all_rows(std::size_t n) {
+  if (n > 0x7fffffff) throw error("all_rows", "below 2^31 rows", std::to_string(n));
   std::vector<std::int32_t> rows(n);
   for (std::size_t i = 0; i < n; ++i) rows[i] = std::int32_t(i);
   return rows;
@@ -70,10 +81,11 @@ template <class M, Backend B, class F>
 device_matrix<B> map_rows(M& model, const dataset<B>& data, extent columns, F&& forward, std::size_t batch = 256) {
   static_assert(check_model<M>());
   static_assert(check_forward<F, M>());
+  expect_positive("map_rows", "rows a batch", static_cast<long long>(batch));
   device_matrix<B> out(model.backend(), data.size(), columns);
   const auto rows = all_rows(data.size());
   auto& t = model.tape_of_step();
-  t.record_operations(false);
+  const unrecorded<B> quiet(t);
   for (std::size_t i = 0; i < rows.size(); i += batch) {
     const std::size_t n = std::min(batch, rows.size() - i);
     t.reset();
@@ -81,7 +93,6 @@ device_matrix<B> map_rows(M& model, const dataset<B>& data, extent columns, F&& 
     expect_equal("map_rows", "columns", columns.size(), y.cols());
     model.backend().axpy(y.size(), 1, y.data(), 0, out.data() + i * columns.size());
   }
-  t.record_operations(true);
   t.reset();
   return out;
 }

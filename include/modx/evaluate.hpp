@@ -29,8 +29,10 @@ evaluation evaluate(M& model, const dataset<B>& data, ids rows, std::span<const 
   static_assert(check_forward<F, M>());
   evaluation result;
   result.predicted.reserve(rows.size());
+  expect_positive("evaluate", "rows a batch", static_cast<long long>(batch));
+  expect_equal("evaluate", "targets", data.size(), target.size());
   auto& t = model.tape_of_step();
-  t.record_operations(false);
+  const unrecorded<B> quiet(t);
   double loss = 0;
   std::size_t right = 0;
   std::vector<std::int32_t> wanted;
@@ -51,7 +53,6 @@ evaluation evaluate(M& model, const dataset<B>& data, ids rows, std::span<const 
     }
     look(t, own);
   }
-  t.record_operations(true);
   t.reset();
   if (!rows.empty()) {
     result.loss = loss / double(rows.size());

@@ -76,11 +76,14 @@ class fitter {
       throw error("fit '" + options.name + "'", "validation rows to select on", "none");
     expect_positive("fit", "batch size", static_cast<long long>(options.batch_size));
     expect_equal("fit", "targets", data.size(), target.size());
+    data.expect_rows("fit, training", rows_);
+    data.expect_rows("fit, validation", validation_);
     for (auto* p : model.parameters()) {
       p->forget_moments();
       p->gradient_is_fresh = true;
       if (p->trainable()) trained_.push_back(p);
     }
+    if (trained_.empty()) throw error("fit '" + options.name + "'", "at least one trainable parameter", "none");
   }
 
   std::size_t epoch() const { return stopping_.epoch(); }

@@ -78,9 +78,8 @@ class model {
     expect_equal("predict", "columns", io_.in.size(), x.cols);
     auto& t = *tape_;
     t.reset();
-    t.record_operations(false);
+    const unrecorded<B> quiet(t);
     auto y = forward(t.input(x.data, x.rows, io_.in)).host();
-    t.record_operations(true);
     t.reset();
     return y;
   }
@@ -113,8 +112,10 @@ void build(B&&, const S&, shape, std::uint64_t = 0) {
 /// Copies values between models by name; both must have the parameters that match `pattern`.
 template <class From, class To>
 void copy_parameters(const From& from, To& to, std::string_view pattern = "*") {
+  bool any = false;
   for (auto* p : from.parameters())
-    if (matches(pattern, p->name())) to.find(p->name()).set(p->host());
+    if (matches(pattern, p->name())) to.find(p->name()).set(p->host()), any = true;
+  if (!any) throw error("copy_parameters: no parameter matches '" + std::string(pattern) + "'");
 }
 
 }  // namespace modx

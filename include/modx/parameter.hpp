@@ -43,7 +43,7 @@ class parameter {
 
   parameter(B& backend, std::string name, std::size_t rows, std::size_t cols)
       : backend_(&backend), name_(std::move(name)), rows_(rows), cols_(cols) {
-    value_ = static_cast<T*>(backend.allocate(size() * sizeof(T)));
+    value_ = static_cast<T*>(memory_of(backend, size() * sizeof(T), "parameter '" + name_ + "'"));
   }
   parameter(const parameter&) = delete;
   parameter& operator=(const parameter&) = delete;

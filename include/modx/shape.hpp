@@ -14,7 +14,15 @@ struct extent {
   constexpr extent(std::size_t features) : channels(features) {}  // implicit: {.in = 784, .out = 10}
   constexpr extent(std::size_t h, std::size_t w, std::size_t c) : height(h), width(w), channels(c) {}
 
-  constexpr std::size_t size() const { return height * width * channels; }
+  /// height * width * channels; throws when no tensor can be that large.
+  constexpr std::size_t size() const {
+    std::size_t n = 0;
+    if (__builtin_mul_overflow(height, width, &n) || __builtin_mul_overflow(n, channels, &n) ||
+        n > (std::size_t(1) << 48))
+      throw error("extent", "a size below 2^48 elements", std::to_string(height) + "x" + std::to_string(width) + "x" +
+                                                              std::to_string(channels));
+    return n;
+  }
   constexpr operator std::size_t() const { return size(); }
   friend constexpr bool operator==(const extent& a, const extent& b) {
     return a.height == b.height && a.width == b.width && a.channels == b.channels;
@@ -42,6 +50,12 @@ inline void expect_equal(const char* where, const char* what, std::size_t expect
 /// Throws unless value is positive.
 inline void expect_positive(const char* where, const char* what, long long value) {
   if (value <= 0) throw error(where, std::string(what) + " > 0", std::to_string(value));
+}
+
+/// Throws unless a module's own width and the one asked for agree; 0 asks for nothing.
+inline void expect_width(const char* where, const extent& asked, const extent& own) {
+  if (asked.size() && own.size() && asked.size() != own.size())
+    throw error(where, to_string(asked) + " columns out (what surrounds it says)", to_string(own));
 }
 
 /// a * b, or an error naming `where` when the product does not fit.

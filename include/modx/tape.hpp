@@ -51,17 +51,20 @@ class var {
   var() = default;
   var(slot<B>* s, tape<B>* t) : slot_(s), tape_(t) {}
 
-  std::size_t rows() const { return slot_->rows; }
-  std::size_t cols() const { return slot_->columns.size(); }
+  std::size_t rows() const { return raw().rows; }
+  std::size_t cols() const { return raw().columns.size(); }
   std::size_t size() const { return rows() * cols(); }
-  const extent& columns() const { return slot_->columns; }
-  const scalar* data() const { return slot_->value; }
-  bool needs_gradient() const { return slot_->needs_gradient; }
+  const extent& columns() const { return raw().columns; }
+  const scalar* data() const { return raw().value; }
+  bool needs_gradient() const { return raw().needs_gradient; }
   bool has_gradient() const { return slot_->gradient && !slot_->fresh; }
   const scalar* gradient() const { return slot_->gradient; }
-  tape<B>& on() const { return *tape_; }
+  tape<B>& on() const { return raw(), *tape_; }
   B& backend() const { return tape_->backend(); }
-  slot<B>& raw() const { return *slot_; }
+  slot<B>& raw() const {
+    if (!slot_) throw error("var", "a tensor on a tape", "an empty handle");
+    return *slot_;
+  }
   explicit operator bool() const { return slot_ != nullptr; }
 
   /// Where to add this tensor's gradient in a backward pass.
@@ -153,6 +156,7 @@ class tape {
 
   /// A tensor over memory that outlives the step.
   var<B> tensor(const T* value, std::size_t rows, extent columns, bool needs_gradient = false) {
+    checked_product("tensor", rows, columns.size());
     auto* s = make<slot<B>>();
     s->value = value, s->rows = rows, s->columns = columns;
     s->needs_gradient = needs_gradient && recording_;
@@ -207,6 +211,7 @@ class tape {
   /// Runs everything backwards from a scalar; its gradient is `scale`.
   void backward(var<B> loss, T scale = 1) {
     expect_equal("backward (of a loss)", "element", 1, loss.size());
+    if (&loss.on() != this) throw error("backward", "a loss on this tape", "one on another");
     if (!loss.needs_gradient()) throw error("backward: the loss depends on no trainable parameter");
     T* start = device<T>(1);
     backend_->fill(1, scale, start);
@@ -221,6 +226,18 @@ class tape {
 
   std::size_t allocations() const { return device_.allocations() + host_.allocations(); }
   std::size_t peak_bytes() const { return device_.peak_bytes() + host_.peak_bytes(); }
+};
+
+/// While it lives the tape records nothing.
+template <class B>
+class unrecorded {
+  tape<B>* tape_;
+
+ public:
+  explicit unrecorded(tape<B>& t) : tape_(&t) { t.record_operations(false); }
+  unrecorded(const unrecorded&) = delete;
+  unrecorded& operator=(const unrecorded&) = delete;
+  ~unrecorded() { tape_->record_operations(true); }
 };
 
 }  // namespace modx

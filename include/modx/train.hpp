@@ -72,6 +72,7 @@ double step(M& model, const O& optimizer, const L& loss, const matrix<typename M
             const step_options& options, F& forward) {
   using B = typename M::backend_type;
   expect_positive("train_step", "accumulation", static_cast<long long>(options.accumulation));
+  expect_positive("train_step", "rows", static_cast<long long>(x.rows));
   auto& t = model.tape_of_step();
   t.reset();
   t.context = options.context;

@@ -94,7 +94,7 @@ class basic_cpu {
                      T* dy);
 
   // -- routing
-  /// The k largest of each row, largest first, ties to the lowest index: ids n x k.
+  /// The k largest of each row, largest first, ties to the lowest index, NaN behind every number: ids n x k.
   void top_k(std::size_t n, std::size_t e, std::size_t k, const T* x, std::int32_t* id);
   /// Counting permutation of n * k slots by expert id.
   void permute(std::size_t n, std::size_t e, std::size_t k, const std::int32_t* id, std::int32_t* offsets,

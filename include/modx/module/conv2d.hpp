@@ -33,7 +33,9 @@ struct conv2d {
         : weight_(&b.make("weight", s.kernel * s.kernel * io.in.channels, s.channels,
                           init::fan_in(s.kernel * s.kernel * io.in.channels))),
           bias_(&b.make("bias", 1, s.channels, init::fan_in(s.kernel * s.kernel * io.in.channels))),
-          kernel_(s.kernel), padding_(s.padding), pool_(s.pool), relu_(s.relu) {}
+          kernel_(s.kernel), padding_(s.padding), pool_(s.pool), relu_(s.relu) {
+      expect_width("conv2d", io.out, s.output(io.in));
+    }
     var<B> forward(var<B> x) const {
       auto& t = x.on();
       return ops::conv2d(x, t.use(*weight_), t.use(*bias_), kernel_, padding_, relu_, pool_);

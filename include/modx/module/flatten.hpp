@@ -11,7 +11,7 @@ struct flatten {
   template <Backend B>
   class bound {
    public:
-    bound(builder<B>&, const flatten&, shape) {}
+    bound(builder<B>&, const flatten& s, shape io) { expect_width("flatten", io.out, s.output(io.in)); }
     var<B> forward(var<B> x) const { return ops::reshape(x, x.cols()); }
   };
 };

@@ -23,7 +23,9 @@ struct linear {
     bound(builder<B>& b, const linear& s, shape io)
         : weight_(&b.make("weight", io.in, io.out, init::fan_in(io.in))),
           bias_(s.bias ? &b.make("bias", 1, io.out, init::fan_in(io.in)) : nullptr),
-          act_(s.act) {}
+          act_(s.act) {
+      expect_width("linear", io.out, s.out);
+    }
     var<B> forward(var<B> x) const { return ops::linear(x, *weight_, bias_, act_); }
   };
 };

@@ -18,7 +18,9 @@ struct max_pool {
     std::size_t size_;
 
    public:
-    bound(builder<B>&, const max_pool& s, shape) : size_(s.size) {}
+    bound(builder<B>&, const max_pool& s, shape io) : size_(s.size) {
+      expect_width("max_pool", io.out, s.output(io.in));
+    }
     var<B> forward(var<B> x) const { return ops::max_pool(x, size_); }
   };
 };

@@ -63,14 +63,16 @@ struct mixture {
 
     template <class R, class... A>
     static R make(builder<B> b, const A&... a) { return R(b, a...); }
-    static shape checked(shape io, std::size_t e) {
+    static shape checked(shape io, std::size_t e, std::size_t out) {
       expect_positive("mixture", "experts", static_cast<long long>(e));
+      if (e > (std::size_t(1) << 20)) throw error("mixture", "at most 2^20 experts", std::to_string(e));
+      expect_width("mixture", io.out, out);
       return io;
     }
 
    public:
     bound(builder<B>& b, const mixture& s, shape io)
-        : base_(b.scope("base"), s.base, checked(io, s.n_experts)),
+        : base_(b.scope("base"), s.base, checked(io, s.n_experts, s.out)),
           experts_(make<bank_type>(b.scope("experts"), s.experts, io, s.n_experts)),
           router_(make<router_type>(b.scope("router"), s.router, shape{io.in, s.n_experts})),
           coupling_(make<coupling_type>(b.scope("coupling"), s.coupling, s.n_experts, io.out.size())),

@@ -25,7 +25,9 @@ struct mlp {
           up_bias_(s.bias ? &b.make("up.bias", 1, s.hidden, init::fan_in(io.in)) : nullptr),
           down_(&b.make("down.weight", s.hidden, io.out, init::fan_in(s.hidden))),
           down_bias_(s.bias ? &b.make("down.bias", 1, io.out, init::fan_in(s.hidden)) : nullptr),
-          act_(s.act) {}
+          act_(s.act) {
+      expect_width("mlp", io.out, s.out);
+    }
     var<B> forward(var<B> x) const { return ops::linear(ops::linear(x, *up_, up_bias_, act_), *down_, down_bias_); }
   };
 };

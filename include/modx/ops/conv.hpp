@@ -13,6 +13,9 @@ var<B> conv2d(var<B> x, var<B> w, var<B> bias, std::size_t kernel, std::size_t p
   expect_positive("conv2d", "kernel", static_cast<long long>(kernel));
   expect_positive("conv2d", "pool", static_cast<long long>(pool));
   if (pad > 65535) throw error("conv2d", "padding below 65536", std::to_string(pad));
+  expect_positive("conv2d", "channels", static_cast<long long>(in.channels));
+  expect_positive("conv2d", "channels out", static_cast<long long>(w.cols()));
+  if (kernel > 65535) throw error("conv2d", "kernel below 65536", std::to_string(kernel));
   conv_task task{x.rows(), in.height, in.width, in.channels, w.cols(), kernel, pad, pool, relu};
   expect_equal("conv2d", "rows of the weight (kernel^2 x channels)", kernel * kernel * in.channels, w.rows());
   expect_equal("conv2d", "values of the bias", w.cols(), bias.size());

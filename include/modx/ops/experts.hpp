@@ -11,7 +11,11 @@ struct outputs {
   std::size_t experts = 0;
 
   std::size_t tokens() const { return y.rows(); }
-  std::size_t width() const { return y.cols() / experts; }
+  std::size_t width() const {
+    if (experts == 0 || y.cols() % experts)
+      throw error("outputs", std::to_string(experts) + " equal blocks of columns", std::to_string(y.cols()) + " columns");
+    return y.cols() / experts;
+  }
   /// Output of one expert, n x m.
   var<B> operator[](std::size_t i) const { return ops::columns(y, i * width(), width()); }
 };
@@ -58,6 +62,7 @@ var<B> weighted_sum(var<B> w, const slot_outputs<B>& o) {
   if (w.rows() != p.n || w.cols() != p.k)
     throw error("weighted_sum", "weights " + std::to_string(p.n) + " x " + std::to_string(p.k),
                 std::to_string(w.rows()) + " x " + std::to_string(w.cols()));
+  expect_equal("weighted_sum", "rows of the outputs (tokens x k)", p.n * p.k, y.rows());
   T* out = nullptr;
   auto s = y.on().result(p.n, y.cols(), w.needs_gradient() || y.needs_gradient(), out);
   y.backend().combine(p, y.cols(), w.data(), y.data(), 0, out);
@@ -86,6 +91,7 @@ var<B> pick_expert(const outputs<B>& o, const std::int32_t* id) {
   using T = typename B::scalar;
   const auto y = o.y;
   const std::size_t n = o.tokens(), e = o.experts, m = o.width();
+  detail::expect_ids("pick_expert", id, n);
   T* out = nullptr;
   auto s = y.on().result(n, m, y.needs_gradient(), out);
   y.backend().pick(n, e, m, id, y.data(), out);
@@ -127,6 +133,7 @@ outputs<B> stack(std::span<const var<B>> parts) {
 template <class B>
 outputs<B> mix_experts(var<B> c, const outputs<B>& o) {
   const std::size_t e = o.experts;
+  expect_positive("mix_experts", "experts", static_cast<long long>(e));
   if (c.rows() != e || c.cols() != e)
     throw error("mix_experts", "a matrix " + std::to_string(e) + " x " + std::to_string(e),
                 std::to_string(c.rows()) + " x " + std::to_string(c.cols()));

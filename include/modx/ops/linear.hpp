@@ -91,6 +91,7 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
     needs = needs || groups.weights[g].needs_gradient() || (groups.biases && groups.biases[g].needs_gradient());
   }
   const group_layout<B> at{groups, n, d, m};
+  checked_product(name, n, at.y_stride());
   T* out = nullptr;
   auto y = t.result(n, at.y_stride(), needs, out);
   const bool keeps_pre = needs && t.recording() && act != activation::none && act != activation::relu;

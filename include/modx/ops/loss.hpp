@@ -10,6 +10,7 @@ var<B> cross_entropy(var<B> x, const std::int32_t* label) {
   using T = typename B::scalar;
   auto& t = x.on();
   expect_positive("cross_entropy", "tokens", static_cast<long long>(x.rows()));
+  detail::expect_ids("cross_entropy", label, x.rows());
   T* out = nullptr;
   auto y = t.result(1, 1, x.needs_gradient(), out);
   T* gradient = y.needs_gradient() ? t.template device<T>(x.size()) : nullptr;

@@ -5,9 +5,15 @@
 namespace modx::ops {
 
 namespace detail {
+/// Ids on the device, one for each of n.
+inline void expect_ids(const char* op, const std::int32_t* id, std::size_t n) {
+  if (n && !id) throw error(op, std::to_string(n) + " ids", "none");
+}
+
 template <class B>
 var<B> along_rows(row_function f, var<B> x) {
-  if (f != row_function::sum) expect_positive("softmax and log_sum_exp", "columns", static_cast<long long>(x.cols()));
+  constexpr const char* name[] = {"softmax_rows", "log_softmax_rows", "log_sum_exp_rows", "sum_rows"};
+  if (f != row_function::sum) expect_positive(name[int(f)], "columns", static_cast<long long>(x.cols()));
   const bool keeps_width = f == row_function::softmax || f == row_function::log_softmax;
   typename B::scalar* out = nullptr;
   auto y = x.on().result(x.rows(), keeps_width ? x.columns() : extent(1), x.needs_gradient(), out);
@@ -150,6 +156,8 @@ var<B> rows(var<B> x, std::size_t from, std::size_t n) {
 template <class B>
 var<B> take_rows(var<B> x, const std::int32_t* id, std::size_t n) {
   if (x.needs_gradient()) throw error("take_rows", "a table without gradient", "one with");
+  checked_product("take_rows", n, x.cols());
+  detail::expect_ids("take_rows", id, n);
   typename B::scalar* out = nullptr;
   auto y = x.on().result(n, x.columns(), false, out);
   x.backend().gather_rows(n, x.rows(), x.cols(), x.data(), id, out);

@@ -17,6 +17,11 @@ struct adamw {
   /// One step on every parameter with a gradient; the learning rate and the gradients are scaled.
   template <class B>
   void update(std::span<parameter<B>* const> list, double lr_scale, double gradient_scale) const {
+    expect_finite("optimizer::adamw", "learning rate", lr * lr_scale);
+    expect_finite("optimizer::adamw", "weight decay", weight_decay);
+    expect_finite("optimizer::adamw", "eps", eps);
+    expect_within("optimizer::adamw", "beta1", beta1, 0, 1);
+    expect_within("optimizer::adamw", "beta2", beta2, 0, 1);
     static thread_local std::vector<update_task<typename B::scalar>> kept;
     const auto tasks = take_tasks(list, 2, kept);
     if (!tasks.empty())

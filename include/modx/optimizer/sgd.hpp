@@ -14,6 +14,9 @@ struct sgd {
   /// One step on every parameter with a gradient; the learning rate and the gradients are scaled.
   template <class B>
   void update(std::span<parameter<B>* const> list, double lr_scale, double gradient_scale) const {
+    expect_finite("optimizer::sgd", "learning rate", lr * lr_scale);
+    expect_finite("optimizer::sgd", "momentum", momentum);
+    expect_finite("optimizer::sgd", "weight decay", weight_decay);
     static thread_local std::vector<update_task<typename B::scalar>> kept;
     const auto tasks = take_tasks(list, momentum != 0 ? 1 : 0, kept);
     if (!tasks.empty())

@@ -24,6 +24,16 @@ std::span<const update_task<typename B::scalar>> take_tasks(std::span<parameter<
   return tasks;
 }
 
+/// Throws unless low <= value < high; NaN is not.
+inline void expect_within(const char* where, const char* what, double value, double low, double high) {
+  if (!(value >= low && value < high))
+    throw error(where, std::to_string(low) + " <= " + what + " < " + std::to_string(high), std::to_string(value));
+}
+/// Throws unless value is a finite number.
+inline void expect_finite(const char* where, const char* what, double value) {
+  if (!std::isfinite(value)) throw error(where, std::string("a finite ") + what, std::to_string(value));
+}
+
 /// Euclidean norm of all gradients, times `scale`.
 template <class B>
 double gradient_norm(B& backend, std::span<parameter<B>* const> list, double scale = 1) {

@@ -65,7 +65,8 @@ void basic_cpu<T>::top_k(std::size_t n, std::size_t e, std::size_t k, const T* x
         for (std::size_t i = 0; i < e; ++i) {
           bool taken = false;
           for (std::size_t r = 0; r < s; ++r) taken = taken || chosen[r] == std::int32_t(i);
-          if (!taken && (best < 0 || row[i] > row[best])) best = std::int32_t(i);
+          const bool better = best < 0 || row[i] > row[best] || (row[best] != row[best] && row[i] == row[i]);
+          if (!taken && better) best = std::int32_t(i);
         }
         chosen[s] = best;
       }
@@ -92,7 +93,7 @@ void basic_cpu<T>::permute(std::size_t n, std::size_t e, std::size_t k, const st
 template <class T>
 void basic_cpu<T>::gather_rows(std::size_t n, std::size_t rows, std::size_t d, const T* x, const std::int32_t* id,
                                T* y) {
-  for (std::size_t t = 0; t < n; ++t) kernels::check_id("gather_rows", t, id[t], rows);
+  for (std::size_t t = 0; t < n; ++t) kernels::check_id("take_rows", t, id[t], rows);
   kernels::for_chunks(*state_->pool, n, kernels::row_grain(d), [=](std::size_t t0, std::size_t t1) {
     for (std::size_t t = t0; t < t1; ++t)
       std::copy(x + std::size_t(id[t]) * d, x + (std::size_t(id[t]) + 1) * d, y + t * d);
