@@ -26,7 +26,10 @@ struct by_shape {
 struct halving {
   std::uint64_t every = 100;
   bool operator==(const halving&) const = default;
-  double operator()(std::uint64_t step) const { return std::exp2(-double(step / every)); }
+  double operator()(std::uint64_t step) const {
+    const std::uint64_t times = step / every;
+    return std::exp2(-double(times));
+  }
 };
 // [/schedule]
 
