@@ -10,6 +10,7 @@
 #include <source_location>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 #if !defined(__x86_64__)
@@ -395,6 +396,7 @@ T __shfl_sync(unsigned mask, T v, int from, const std::source_location& where = 
 }
 template <class T>
 T atomicAdd(T* p, T v) {
+  static_assert(std::is_integral_v<T>, "sums of floats by atomics differ from run to run");
   const T old = *p;
   *p = T(old + v);
   return old;

@@ -276,6 +276,10 @@ inline cudaError_t cudaSetDevice(int) {
   EMULATED_CALL("cudaSetDevice");
   return cudaSuccess;
 }
+inline cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
 inline cudaError_t cudaDeviceGetAttribute(int* v, cudaDeviceAttr a, int) {
   *v = a == cudaDevAttrComputeCapabilityMajor ? emu::driver().major : emu::driver().minor;
   return cudaSuccess;

@@ -1,0 +1,1 @@
+#include <modx/backend/cuda.cuh>

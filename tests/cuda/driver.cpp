@@ -1,0 +1,104 @@
+// The backend's host code against a driver that fails: one sentence each, nothing left behind, and no memory taken in a
+// training step after the first ones.
+#include <modx/backend/cuda.hpp>
+#include <modx/optimizer/adamw.hpp>
+#include <modx/optimizer/sgd.hpp>
+
+#include "catch.hpp"
+#include "cuda/fake_cuda.hpp"
+#include "support.hpp"
+#include "zoo.hpp"
+
+using namespace modx;
+using support::contains;
+using support::message;
+
+namespace {
+
+/// What constructing the backend says when this call fails.
+std::string says(std::string_view call, int code) {
+  emu::driver().failures[call] = code;
+  const auto text = message([] { cuda backend; });
+  emu::driver().failures.clear();
+  return text;
+}
+/// Everything that a backend holds of a device.
+std::vector<std::size_t> held() {
+  const auto& d = emu::driver();
+  return {d.streams, d.events, d.pools, d.handles, d.pinned.size(), emu::memory().live(), d.used};
+}
+std::size_t blocks_taken() {
+  auto& calls = emu::driver().calls;
+  return calls["cudaMallocFromPoolAsync"] + calls["cudaMallocHost"];
+}
+
+}  // namespace
+
+TEST_CASE("cuda: no driver, an old one, no device, no code for it: one sentence with what to do", "[driver]") {
+  CHECK(says("cudaGetDeviceCount", cudaErrorNoDevice) ==
+        "modx: cuda: expected a CUDA device, found none (look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use modx::cpu)");
+  emu::driver().driver_version = 0;
+  CHECK(says("cudaGetDeviceCount", cudaErrorInsufficientDriver) ==
+        "modx: cuda: expected an NVIDIA driver for CUDA 13.0 or later, found none (install one, or use modx::cpu)");
+  emu::driver().driver_version = 12040;
+  CHECK(contains(says("cudaGetDeviceCount", cudaErrorInsufficientDriver), "found one for CUDA 12.4 (update the driver"));
+  emu::driver().driver_version = 13000;
+  for (const auto code : {cudaErrorNoKernelImageForDevice, cudaErrorInvalidDeviceFunction, cudaErrorUnsupportedPtxVersion})
+    CHECK(contains(says("cudaFuncGetAttributes", code),
+                   "expected code for compute capability 9.0 (device 0) in the program, found none (build modx::cuda with "
+                   "CMAKE_CUDA_ARCHITECTURES=90)"));
+  CHECK(contains(says("cublasCreate", CUBLAS_STATUS_NOT_INITIALIZED), "cublasCreate(&h) failed"));
+  CHECK(contains(says("cudaStreamCreateWithFlags", cudaErrorIllegalAddress), "cudaStreamCreateWithFlags"));
+}
+
+TEST_CASE("cuda: a constructor that fails anywhere leaves nothing behind", "[driver]") {
+  const auto before = held();
+  for (const char* call : {"cudaGetDeviceCount", "cudaSetDevice", "cudaFuncGetAttributes", "cudaStreamCreateWithFlags",
+                           "cudaEventCreateWithFlags", "cudaMemPoolCreate", "cudaMemPoolSetAttribute", "cudaMallocHost",
+                           "cudaMallocFromPoolAsync", "cudaMemsetAsync", "cublasCreate"}) {
+    INFO(call);
+    CHECK(!says(call, 2).empty());
+    CHECK(held() == before);
+  }
+  {
+    cuda whole;
+    CHECK(held() != before);
+  }
+  CHECK(held() == before);
+}
+
+TEST_CASE("cuda: out of memory says how much there is, and the backend works on", "[driver]") {
+  cuda b;
+  CHECK(contains(message([&] { b.allocate(std::size_t(2) << 30); }),
+                 "expected enough device memory, found 1023 MiB free of 1024 (use a smaller batch or model"));
+  float x = 3;
+  auto* p = static_cast<float*>(b.allocate(4));
+  b.upload(p, &x, 4);
+  x = 0;
+  b.download(&x, p, 4);
+  CHECK(x == 3);
+  emu::driver().failures["launch"] = cudaErrorInvalidConfiguration;
+  CHECK(contains(message([&] { b.fill(1, 2, p); }), "a kernel's launch failed: invalid configuration argument"));
+  b.fill(1, 2, p);
+  b.download(&x, p, 4);
+  CHECK(x == 2);
+  b.deallocate(p, 4);
+}
+
+TEST_CASE("cuda: training steps after the first ones take no device or pinned memory", "[driver]") {
+  zoo::for_each([&](const char* name, const auto& spec, const shape& io) {
+    INFO(name);
+    cuda b;
+    auto m = build(b, spec, io);
+    const zoo::batch<float> data(37, io, 5);
+    std::vector<std::size_t> taken, counted;
+    for (int step = 0; step < 5; ++step) {
+      train_step(m, optimizer::adamw{}, loss::cross_entropy{}, data.x, data.label, {.clip_norm = 0.1});
+      taken.push_back(blocks_taken());
+      counted.push_back(b.allocations());
+    }
+    CHECK(taken[0] > 0);
+    CHECK(taken[4] == taken[1]);  // the second step may put the arena's blocks together
+    CHECK(counted[4] == counted[1]);
+  });
+}
