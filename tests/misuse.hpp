@@ -21,6 +21,9 @@ inline void run(const table& rows) {
   for (const auto& r : rows) {
     CAPTURE(r.operation, r.how, r.says);
     CHECK(names.insert(r.operation + ": " + r.how).second);  // each row once
+#if defined(__SANITIZE_ADDRESS__)
+    if (support::contains(r.says, "bytes of memory")) continue;  // there operator new ends the program instead
+#endif
     std::string said;
     try {
       r.use();
