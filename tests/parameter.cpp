@@ -79,6 +79,16 @@ TEST_CASE("a packed form follows its value") {
   if (backend.packed_size(20, 30)) {
     const double* packed = p.packed(false);
     CHECK(p.packed(false) == packed);  // not packed again
+    int stale = 0;
+    p.each_stale([&](const auto&) { ++stale; });
+    CHECK(stale == 0);
+    p.mutable_value();
+    p.each_stale([&](const auto& task) {
+      ++stale;
+      backend.pack(std::span(&task, 1));
+    });
+    CHECK(stale == 2);  // as x W and as x W^T
+    check();
   }
 }
 

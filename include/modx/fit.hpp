@@ -1,6 +1,6 @@
 // A stage of training, epoch by epoch: shuffle, accumulate, select the best, stop early; resumable between epochs.
 #pragma once
-#include <chrono>
+#include <modx/clock.hpp>
 #include <modx/early_stopping.hpp>
 #include <modx/evaluate.hpp>
 #include <modx/train.hpp>
@@ -92,7 +92,7 @@ class fitter {
 
   /// Trains one epoch and looks at the validation rows.
   epoch_record run_epoch() {
-    const auto start = std::chrono::steady_clock::now();
+    const double start = monotonic_seconds();
     const std::size_t number = epoch();
     auto& t = model_->tape_of_step();
     if (options_.optimizer_per_epoch)
@@ -112,6 +112,7 @@ class fitter {
       t.reset();
       t.context.training = true;
       t.context.step = number * batches + i;
+      model_->pack_weights();
       const var<B> y = forward_(model_->bound(), data_->batch(t, own));
       wanted.clear();
       for (const auto id : own) wanted.push_back(target_[std::size_t(id)]);
@@ -139,7 +140,7 @@ class fitter {
     }
     record.best = stopping_.improved(options_.select_on_training_loss ? record.loss : record.validation_loss);
     if (record.best) keep_best();
-    record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    record.seconds = monotonic_seconds() - start;
     return record;
   }
 

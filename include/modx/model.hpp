@@ -1,6 +1,7 @@
 // build(): spec + backend + shape -> model, which owns its parameters.
 #pragma once
 #include <modx/concepts.hpp>
+#include <modx/owned.hpp>
 
 namespace modx {
 
@@ -12,9 +13,9 @@ class model {
   B* backend_;
   S spec_;
   shape io_;
-  std::unique_ptr<parameter_list<B>> owned_;
+  owned<parameter_list<B>> owned_;
   std::vector<parameter<B>*> list_;
-  std::unique_ptr<tape<B>> tape_;
+  owned<tape<B>> tape_;
   bound_type bound_;
 
   static bound_type make(B& b, parameter_list<B>& list, const S& spec, shape io, std::uint64_t seed) {
@@ -27,8 +28,8 @@ class model {
   using scalar = typename B::scalar;
 
   model(B& backend, const S& spec, shape io, std::uint64_t seed)
-      : backend_(&backend), spec_(spec), io_(io), owned_(std::make_unique<parameter_list<B>>()),
-        tape_(std::make_unique<tape<B>>(backend)), bound_(make(backend, *owned_, spec, io, seed)) {
+      : backend_(&backend), spec_(spec), io_(io), owned_(make_owned<parameter_list<B>>()),
+        tape_(make_owned<tape<B>>(backend)), bound_(make(backend, *owned_, spec, io, seed)) {
     for (auto& p : *owned_) {
       for (auto* q : list_)
         if (q->name() == p->name()) throw error("build", "one parameter called '" + p->name() + "'", "two");
@@ -72,6 +73,13 @@ class model {
     train_only(std::span<const std::string>(patterns.begin(), patterns.size()));
   }
 
+  /// Packs again what an update has made stale, all weights in one call.
+  void pack_weights() {
+    auto* tasks = tape_->template host<pack_task<scalar>>(2 * list_.size());
+    std::size_t count = 0;
+    for (auto* p : list_) p->each_stale([&](const pack_task<scalar>& task) { tasks[count++] = task; });
+    if (count) backend_->pack(std::span<const pack_task<scalar>>(tasks, count));
+  }
   var<B> forward(var<B> x) const { return bound_.forward(x); }
   /// Output for host rows, nothing recorded.
   matrix<scalar> predict(const matrix<scalar>& x) {

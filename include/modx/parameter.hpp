@@ -2,8 +2,8 @@
 // in stages' patterns, checkpoints and reports.
 #pragma once
 #include <cmath>
-#include <memory>
 #include <modx/backend/operations.hpp>
+#include <modx/owned.hpp>
 #include <modx/random.hpp>
 #include <modx/tape.hpp>
 #include <string>
@@ -41,19 +41,10 @@ class parameter {
   bool gradient_is_fresh = true;  // nothing has been accumulated since the last update
   std::uint64_t updates = 0;      // steps an optimiser has taken on it
 
-  parameter(B& backend, std::string name, std::size_t rows, std::size_t cols)
-      : backend_(&backend), name_(std::move(name)), rows_(rows), cols_(cols) {
-    value_ = static_cast<T*>(memory_of(backend, size() * sizeof(T), "parameter '" + name_ + "'"));
-  }
+  parameter(B& backend, std::string name, std::size_t rows, std::size_t cols);
   parameter(const parameter&) = delete;
   parameter& operator=(const parameter&) = delete;
-  ~parameter() {
-    backend_->deallocate(value_, size() * sizeof(T));
-    if (gradient_) backend_->deallocate(gradient_, size() * sizeof(T));
-    for (int t = 0; t < 2; ++t)
-      if (packed_[t]) backend_->deallocate(packed_[t], packed_bytes(t));
-    forget_moments();
-  }
+  ~parameter();
 
   B& backend() const { return *backend_; }
   const std::string& name() const { return name_; }
@@ -78,52 +69,27 @@ class parameter {
     return gradient_;
   }
   /// The optimiser's state: first or second moment, zero at first.
-  T* moment(int which) {
-    if (!moment_[which]) {
-      moment_[which] = static_cast<T*>(backend_->allocate(size() * sizeof(T)));
-      backend_->fill(size(), 0, moment_[which]);
-    }
-    return moment_[which];
-  }
+  T* moment(int which);
   bool has_moment(int which) const { return moment_[which] != nullptr; }
   /// A new optimiser starts: no moments, no steps.
-  void forget_moments() {
-    for (auto& m : moment_) {
-      if (m) backend_->deallocate(m, size() * sizeof(T));
-      m = nullptr;
-    }
-    updates = 0;
-  }
+  void forget_moments();
   /// Values to and from the host.
-  matrix<T> host() const {
-    matrix<T> m(rows_, cols_);
-    backend_->download(m.data.data(), value_, size() * sizeof(T));
-    return m;
-  }
-  void set(std::span<const T> values) {
-    if (values.size() != size())
-      throw error("parameter '" + name_ + "'", std::to_string(size()) + " values", std::to_string(values.size()));
-    backend_->upload(mutable_value(), values.data(), values.size_bytes());
-  }
-  void set(const matrix<T>& m) {
-    if (m.rows != rows_ || m.cols != cols_)
-      throw error("parameter '" + name_ + "'", std::to_string(rows_) + " x " + std::to_string(cols_),
-                  std::to_string(m.rows) + " x " + std::to_string(m.cols));
-    set(std::span<const T>(m.data));
-  }
+  matrix<T> host() const;
+  void set(std::span<const T> values);
+  void set(const matrix<T>& m);
 
   /// The weight as the right operand of x W (or x W^T), packed once per value; null where the backend packs nothing.
-  const T* packed(bool transposed) {
-    const std::size_t k = transposed ? cols_ : rows_, n = transposed ? rows_ : cols_;
-    if (backend_->packed_size(k, n) == 0) return nullptr;
-    auto& p = packed_[transposed];
-    if (!p) p = static_cast<T*>(backend_->allocate(packed_bytes(transposed)));
-    if (packed_version_[transposed] != version_) {
-      const pack_task<T> task{k, n, view(transposed), p};
-      backend_->pack(std::span(&task, 1));
-      packed_version_[transposed] = version_;
+  const T* packed(bool transposed);
+  /// Leaves the packing to the caller: the backend must run `task`, if it has an `out`, before the result is read.
+  const T* packed(bool transposed, pack_task<T>& task);
+  /// Calls f(task) for each packed form that an update has made stale.
+  template <class F>
+  void each_stale(F f) {
+    for (int t = 0; t < 2; ++t) {
+      pack_task<T> task;
+      if (packed_[t]) packed(t != 0, task);
+      if (task.out) f(task);
     }
-    return p;
   }
   matrix_view<T> view(bool transposed) const {
     return transposed ? matrix_view<T>::transposed(value_, cols_) : matrix_view<T>::plain(value_, cols_);
@@ -134,6 +100,75 @@ class parameter {
     return backend_->packed_size(transposed ? cols_ : rows_, transposed ? rows_ : cols_) * sizeof(T);
   }
 };
+
+template <class B>
+parameter<B>::parameter(B& backend, std::string name, std::size_t rows, std::size_t cols)
+    : backend_(&backend), name_(std::move(name)), rows_(rows), cols_(cols) {
+  value_ = static_cast<T*>(memory_of(backend, size() * sizeof(T), "parameter '" + name_ + "'"));
+}
+template <class B>
+parameter<B>::~parameter() {
+  backend_->deallocate(value_, size() * sizeof(T));
+  if (gradient_) backend_->deallocate(gradient_, size() * sizeof(T));
+  for (int t = 0; t < 2; ++t)
+    if (packed_[t]) backend_->deallocate(packed_[t], packed_bytes(t));
+  forget_moments();
+}
+template <class B>
+typename B::scalar* parameter<B>::moment(int which) {
+  if (!moment_[which]) {
+    moment_[which] = static_cast<T*>(backend_->allocate(size() * sizeof(T)));
+    backend_->fill(size(), 0, moment_[which]);
+  }
+  return moment_[which];
+}
+template <class B>
+void parameter<B>::forget_moments() {
+  for (auto& m : moment_) {
+    if (m) backend_->deallocate(m, size() * sizeof(T));
+    m = nullptr;
+  }
+  updates = 0;
+}
+template <class B>
+matrix<typename B::scalar> parameter<B>::host() const {
+  matrix<T> m(rows_, cols_);
+  backend_->download(m.data.data(), value_, size() * sizeof(T));
+  return m;
+}
+template <class B>
+void parameter<B>::set(std::span<const T> values) {
+  if (values.size() != size())
+    throw error("parameter '" + name_ + "'", std::to_string(size()) + " values", std::to_string(values.size()));
+  backend_->upload(mutable_value(), values.data(), values.size_bytes());
+}
+template <class B>
+void parameter<B>::set(const matrix<T>& m) {
+  if (m.rows != rows_ || m.cols != cols_)
+    throw error("parameter '" + name_ + "'", std::to_string(rows_) + " x " + std::to_string(cols_),
+                std::to_string(m.rows) + " x " + std::to_string(m.cols));
+  set(std::span<const T>(m.data));
+}
+template <class B>
+const typename B::scalar* parameter<B>::packed(bool transposed) {
+  pack_task<T> task;
+  const T* p = packed(transposed, task);
+  if (task.out) backend_->pack(std::span(&task, 1));
+  return p;
+}
+template <class B>
+const typename B::scalar* parameter<B>::packed(bool transposed, pack_task<T>& task) {
+  task = {};
+  const std::size_t k = transposed ? cols_ : rows_, n = transposed ? rows_ : cols_;
+  if (backend_->packed_size(k, n) == 0) return nullptr;
+  auto& p = packed_[transposed];
+  if (!p) p = static_cast<T*>(backend_->allocate(packed_bytes(transposed)));
+  if (packed_version_[transposed] != version_) {
+    task = {k, n, view(transposed), p};
+    packed_version_[transposed] = version_;
+  }
+  return p;
+}
 
 template <class B>
 var<B> tape<B>::use(parameter<B>& p) {
@@ -153,7 +188,7 @@ gradient_target<typename B::scalar> accumulate(parameter<B>& p) {
 }
 
 template <class B>
-using parameter_list = std::vector<std::unique_ptr<parameter<B>>>;
+using parameter_list = std::vector<owned<parameter<B>>>;
 
 /// Given to the constructor of a bound policy: makes its parameters, under its path.
 template <class B>
@@ -169,34 +204,41 @@ class builder {
 
   B& backend() const { return *backend_; }
   /// A builder whose parameters are called "<path>.<name>....".
-  builder scope(std::string_view name) const { return {*backend_, *list_, seed_, join(name)}; }
+  builder scope(std::string_view name) const;
   builder scope(std::size_t index) const { return scope(std::to_string(index)); }
 
   /// A rows x cols parameter; its start depends on the seed and its path only.
-  parameter<B>& make(std::string_view name, std::size_t rows, std::size_t cols, init how) {
-    using T = typename B::scalar;
-    const std::string path = join(name);
-    checked_product(path.c_str(), rows, cols);
-    if (rows == 0 || cols == 0)
-      throw error("parameter '" + path + "'", "at least one row and column",
-                  std::to_string(rows) + " x " + std::to_string(cols));
-    list_->push_back(std::make_unique<parameter<B>>(*backend_, path, rows, cols));
-    auto& p = *list_->back();
-    std::vector<T> values(p.size(), T(how.scale));
-    const random_stream random(seed_, "init/" + path);
-    if (how.how == init::kind::uniform)
-      for (std::size_t i = 0; i < values.size(); ++i) values[i] = T(how.scale * (2 * random.uniform(i) - 1));
-    if (how.how == init::kind::normal)
-      for (std::size_t i = 0; i < values.size(); ++i) values[i] = T(how.scale * random.normal(i));
-    p.set(values);
-    return p;
-  }
+  parameter<B>& make(std::string_view name, std::size_t rows, std::size_t cols, init how);
 
  private:
-  std::string join(std::string_view name) const {
-    return path_.empty() ? std::string(name) : path_ + "." + std::string(name);
-  }
+  std::string join(std::string_view name) const;
 };
+
+template <class B>
+parameter<B>& builder<B>::make(std::string_view name, std::size_t rows, std::size_t cols, init how) {
+  using T = typename B::scalar;
+  const std::string path = join(name);
+  checked_product(path.c_str(), rows, cols);
+  if (rows == 0 || cols == 0)
+    throw error("parameter '" + path + "'", "at least one row and column",
+                std::to_string(rows) + " x " + std::to_string(cols));
+  list_->push_back(make_owned<parameter<B>>(*backend_, path, rows, cols));
+  auto& p = *list_->back();
+  std::vector<T> values(p.size(), T(how.scale));
+  const random_stream random(seed_, "init/" + path);
+  if (how.how == init::kind::uniform)
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = T(how.scale * (2 * random.uniform(i) - 1));
+  if (how.how == init::kind::normal)
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = T(how.scale * random.normal(i));
+  p.set(values);
+  return p;
+}
+template <class B>
+builder<B> builder<B>::scope(std::string_view name) const { return {*backend_, *list_, seed_, join(name)}; }
+template <class B>
+std::string builder<B>::join(std::string_view name) const {
+  return path_.empty() ? std::string(name) : path_ + "." + std::string(name);
+}
 
 /// Does `name` match `pattern`?  '*' stands for any characters, dots included.
 inline bool matches(std::string_view pattern, std::string_view name) {

@@ -1,8 +1,6 @@
 // Counter-based random numbers (Philox4x32-10, Salmon et al. 2011, Random123): value = f(seed, purpose, counter).
 // Nothing to save, nothing to share: the same numbers at any thread count, after a resume, and on every backend.
 #pragma once
-#include <Random123/philox.h>
-
 #include <cmath>
 #include <cstdint>
 #include <string_view>
@@ -32,13 +30,7 @@ class random_stream {
   }
 
   /// Four words of block `block`.
-  void words(std::uint64_t block, std::uint32_t out[4]) const {
-    const r123::Philox4x32::ctr_type counter = {
-        {std::uint32_t(block), std::uint32_t(block >> 32), stream_[0], stream_[1]}};
-    const r123::Philox4x32::key_type key = {{key_[0], key_[1]}};
-    const auto r = r123::Philox4x32()(counter, key);
-    for (unsigned i = 0; i < 4; ++i) out[i] = r[i];
-  }
+  void words(std::uint64_t block, std::uint32_t out[4]) const;
   std::uint32_t word(std::uint64_t i) const {
     std::uint32_t w[4];
     words(i / 4, w);
@@ -65,3 +57,7 @@ void shuffle(Range& range, const random_stream& stream) {
 }
 
 }  // namespace modx
+
+#ifndef MODX_COMPILED
+#include <modx/core.ipp>
+#endif

@@ -1,6 +1,5 @@
 // Taking a trained mixture apart and putting it together again: experts are removed, added and replaced by name.
 #pragma once
-#include <algorithm>
 #include <modx/expert/linear.hpp>
 #include <modx/expert/low_rank.hpp>
 #include <modx/expert/mlp.hpp>
@@ -21,6 +20,12 @@ constexpr std::span<const char* const> gates_of() {
   }
 }
 constexpr bool is_bias(std::string_view name) { return name.ends_with("bias"); }
+template <class M>
+constexpr bool has_bias_per_expert() {
+  for (const std::string_view name : gates_of<M>())
+    if (is_bias(name)) return true;
+  return false;
+}
 
 /// Whether a new expert starts with this parameter at zero: the last layer only, or nothing in it could ever learn.
 /// Other modules start as build() makes them, behind a closed gate all the same.
@@ -88,7 +93,7 @@ M remove_expert(const M& from, std::size_t i) {
 /// softmax adds the same numbers in another order.
 template <class M>
 M add_expert(const M& from, std::size_t i) {
-  static_assert(std::ranges::any_of(detail::gates_of<M>(), detail::is_bias),
+  static_assert(detail::has_bias_per_expert<M>(),
                 "modx: add_expert needs a router with a bias for each expert: the new one's gate is closed by it");
   const std::size_t e = from.bound().experts();
   if (i > e) throw error("add_expert", "a position up to " + std::to_string(e), std::to_string(i));

@@ -19,10 +19,10 @@ struct extent {
     std::size_t n = 0;
     if (__builtin_mul_overflow(height, width, &n) || __builtin_mul_overflow(n, channels, &n) ||
         n > (std::size_t(1) << 48))
-      throw error("extent", "a size below 2^48 elements", std::to_string(height) + "x" + std::to_string(width) + "x" +
-                                                              std::to_string(channels));
+      refuse(*this);
     return n;
   }
+  [[noreturn]] static void refuse(const extent& e);
   constexpr operator std::size_t() const { return size(); }
   friend constexpr bool operator==(const extent& a, const extent& b) {
     return a.height == b.height && a.width == b.width && a.channels == b.channels;
@@ -36,34 +36,35 @@ struct shape {
 };
 
 /// "28x28x1" or "784".
-inline std::string to_string(const extent& e) {
-  if (e.height == 1 && e.width == 1) return std::to_string(e.channels);
-  return std::to_string(e.height) + "x" + std::to_string(e.width) + "x" + std::to_string(e.channels);
-}
+std::string to_string(const extent& e);
+
+/// Throw "modx: <where>: expected ..., found ...".
+[[noreturn]] void refuse_unequal(const char* where, const char* what, std::size_t expected, std::size_t found);
+[[noreturn]] void refuse_not_positive(const char* where, const char* what, long long value);
+[[noreturn]] void refuse_product(const char* where, std::size_t a, std::size_t b);
 
 /// Throws "modx: <where>: expected <n> <what>, found <m>" unless they agree.
 inline void expect_equal(const char* where, const char* what, std::size_t expected, std::size_t found) {
-  if (expected != found)
-    throw error(where, std::to_string(expected) + " " + what, std::to_string(found));
+  if (expected != found) refuse_unequal(where, what, expected, found);
 }
 
 /// Throws unless value is positive.
 inline void expect_positive(const char* where, const char* what, long long value) {
-  if (value <= 0) throw error(where, std::string(what) + " > 0", std::to_string(value));
+  if (value <= 0) refuse_not_positive(where, what, value);
 }
 
 /// Throws unless a module's own width and the one asked for agree; 0 asks for nothing.
-inline void expect_width(const char* where, const extent& asked, const extent& own) {
-  if (asked.size() && own.size() && asked.size() != own.size())
-    throw error(where, to_string(asked) + " columns out (what surrounds it says)", to_string(own));
-}
+void expect_width(const char* where, const extent& asked, const extent& own);
 
 /// a * b, or an error naming `where` when the product does not fit.
 inline std::size_t checked_product(const char* where, std::size_t a, std::size_t b) {
   std::size_t product = 0;
-  if (__builtin_mul_overflow(a, b, &product) || product > (std::size_t(1) << 48))
-    throw error(where, "a size below 2^48 elements", std::to_string(a) + " x " + std::to_string(b));
+  if (__builtin_mul_overflow(a, b, &product) || product > (std::size_t(1) << 48)) refuse_product(where, a, b);
   return product;
 }
 
 }  // namespace modx
+
+#ifndef MODX_COMPILED
+#include <modx/core.ipp>
+#endif

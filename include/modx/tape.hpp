@@ -1,6 +1,5 @@
 // A tape of operations: var is a handle to a tensor on it; each operation is written once, forward and backward.
 #pragma once
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <modx/arena.hpp>
@@ -35,6 +34,8 @@ struct slot {
   T* gradient = nullptr;
   bool fresh = true;  // no gradient has arrived yet
   bool needs_gradient = false;
+  bool relu = false;   // the value is a ReLU's output, fused into its product
+  bool gated = false;  // the gradient so far is 0 where that ReLU's output is (gemm_task::gate)
   std::size_t rows = 0;
   extent columns;
   parameter<B>* source = nullptr;
@@ -58,6 +59,7 @@ class var {
   const scalar* data() const { return raw().value; }
   bool needs_gradient() const { return raw().needs_gradient; }
   bool has_gradient() const { return slot_->gradient && !slot_->fresh; }
+  /// After backward().  Of a ReLU fused into its product it may be the gradient of the value before the ReLU.
   const scalar* gradient() const { return slot_->gradient; }
   tape<B>& on() const { return raw(), *tape_; }
   B& backend() const { return tape_->backend(); }
@@ -67,12 +69,13 @@ class var {
   }
   explicit operator bool() const { return slot_ != nullptr; }
 
-  /// Where to add this tensor's gradient in a backward pass.
-  gradient_target<scalar> accumulate() const {
+  /// Where to add this tensor's gradient in a backward pass; `gated`: what is added is 0 where a fused ReLU's output is.
+  gradient_target<scalar> accumulate(bool gated = false) const {
     if (slot_->source) return modx::accumulate(*slot_->source);
     if (!slot_->gradient) slot_->gradient = tape_->template device<scalar>(size());
     const bool first = slot_->fresh;
     slot_->fresh = false;
+    slot_->gated = gated && (first || slot_->gated);
     return {slot_->gradient, scalar(first ? 0 : 1)};
   }
   /// Copies the values to the host.
@@ -99,23 +102,25 @@ struct batch_context {
   const routing_perturbation* perturbation = nullptr;  // evaluation under routing noise
 };
 
+/// Where the host arena of a tape takes its blocks from.
+struct host_memory {
+  void* allocate(std::size_t n) { return ::operator new(n, std::align_val_t(64)); }
+  void deallocate(void* p, std::size_t) noexcept { ::operator delete(p, std::align_val_t(64)); }
+};
+
 /// Records operations and runs them backwards.  All memory comes from two arenas that `reset()` rewinds.
 template <class B>
 class tape {
   using T = typename B::scalar;
-  struct host_source {
-    void* allocate(std::size_t n) { return ::operator new(n, std::align_val_t(64)); }
-    void deallocate(void* p, std::size_t) noexcept { ::operator delete(p, std::align_val_t(64)); }
-  };
   struct step_record {
     void (*run)(void*);
     void* operation;
     step_record* previous;
   };
   B* backend_;
-  host_source heap_;
+  host_memory heap_;
   arena<B> device_;
-  arena<host_source> host_;
+  arena<host_memory> host_;
   step_record* last_ = nullptr;
   void* routings_ = nullptr;
   bool recording_ = true;
@@ -133,11 +138,7 @@ class tape {
   void record_operations(bool on) { recording_ = on; }
 
   /// Forgets every tensor and takes the memory back.
-  void reset() {
-    last_ = nullptr, routings_ = nullptr;
-    device_.reset(), host_.reset();
-    context = {};
-  }
+  void reset();
 
   template <class U>
   U* device(std::size_t n) {
@@ -155,40 +156,16 @@ class tape {
   }
 
   /// A tensor over memory that outlives the step.
-  var<B> tensor(const T* value, std::size_t rows, extent columns, bool needs_gradient = false) {
-    checked_product("tensor", rows, columns.size());
-    auto* s = make<slot<B>>();
-    s->value = value, s->rows = rows, s->columns = columns;
-    s->needs_gradient = needs_gradient && recording_;
-    return {s, this};
-  }
+  var<B> tensor(const T* value, std::size_t rows, extent columns, bool needs_gradient = false);
   /// New memory for an operation's result; `out` is what the operation writes to.
-  var<B> result(std::size_t rows, extent columns, bool needs_gradient, T*& out) {
-    out = device<T>(checked_product("result", rows, columns.size()));
-    return tensor(out, rows, columns, needs_gradient);
-  }
+  var<B> result(std::size_t rows, extent columns, bool needs_gradient, T*& out);
   /// Copies host rows on to the tape.
-  var<B> input(std::span<const T> values, std::size_t rows, extent columns, bool needs_gradient = false) {
-    expect_equal("input", "values", checked_product("input", rows, columns.size()), values.size());
-    T* p = nullptr;
-    auto x = result(rows, columns, needs_gradient, p);
-    backend_->upload(p, values.data(), values.size() * sizeof(T));
-    return x;
-  }
+  var<B> input(std::span<const T> values, std::size_t rows, extent columns, bool needs_gradient = false);
   var<B> input(const matrix<T>& m) { return input(m.data, m.rows, m.cols); }
   /// A constant, n x columns.
-  var<B> constant(std::size_t rows, extent columns, T value) {
-    T* p = nullptr;
-    auto x = result(rows, columns, false, p);
-    backend_->fill(x.size(), value, p);
-    return x;
-  }
+  var<B> constant(std::size_t rows, extent columns, T value);
   /// Ids on the device.
-  const std::int32_t* input(ids values) {
-    auto* p = device<std::int32_t>(values.size());
-    backend_->upload(p, values.data(), values.size_bytes());
-    return p;
-  }
+  const std::int32_t* input(ids values);
   /// A parameter as a tensor: its gradient goes to the parameter.
   var<B> use(parameter<B>& p);
 
@@ -209,17 +186,7 @@ class tape {
     last_ = make<step_record>(+run, static_cast<void*>(kept), last_);
   }
   /// Runs everything backwards from a scalar; its gradient is `scale`.
-  void backward(var<B> loss, T scale = 1) {
-    expect_equal("backward (of a loss)", "element", 1, loss.size());
-    if (&loss.on() != this) throw error("backward", "a loss on this tape", "one on another");
-    if (!loss.needs_gradient()) throw error("backward: the loss depends on no trainable parameter");
-    T* start = device<T>(1);
-    backend_->fill(1, scale, start);
-    const auto g = loss.accumulate();
-    backend_->axpy(1, 1, start, g.beta, g.data);
-    for (auto* s = last_; s; s = s->previous) s->run(s->operation);
-    last_ = nullptr;
-  }
+  void backward(var<B> loss, T scale = 1);
 
   /// Head of the list of routing records of this step (routing.hpp).
   void*& routings() { return routings_; }
@@ -227,6 +194,59 @@ class tape {
   std::size_t allocations() const { return device_.allocations() + host_.allocations(); }
   std::size_t peak_bytes() const { return device_.peak_bytes() + host_.peak_bytes(); }
 };
+
+template <class B>
+void tape<B>::reset() {
+  last_ = nullptr, routings_ = nullptr;
+  device_.reset(), host_.reset();
+  context = {};
+}
+template <class B>
+var<B> tape<B>::tensor(const T* value, std::size_t rows, extent columns, bool needs_gradient) {
+  checked_product("tensor", rows, columns.size());
+  auto* s = make<slot<B>>();
+  s->value = value, s->rows = rows, s->columns = columns;
+  s->needs_gradient = needs_gradient && recording_;
+  return {s, this};
+}
+template <class B>
+var<B> tape<B>::result(std::size_t rows, extent columns, bool needs_gradient, T*& out) {
+  out = device<T>(checked_product("result", rows, columns.size()));
+  return tensor(out, rows, columns, needs_gradient);
+}
+template <class B>
+var<B> tape<B>::input(std::span<const T> values, std::size_t rows, extent columns, bool needs_gradient) {
+  expect_equal("input", "values", checked_product("input", rows, columns.size()), values.size());
+  T* p = nullptr;
+  auto x = result(rows, columns, needs_gradient, p);
+  backend_->upload(p, values.data(), values.size() * sizeof(T));
+  return x;
+}
+template <class B>
+var<B> tape<B>::constant(std::size_t rows, extent columns, T value) {
+  T* p = nullptr;
+  auto x = result(rows, columns, false, p);
+  backend_->fill(x.size(), value, p);
+  return x;
+}
+template <class B>
+const std::int32_t* tape<B>::input(ids values) {
+  auto* p = device<std::int32_t>(values.size());
+  backend_->upload(p, values.data(), values.size_bytes());
+  return p;
+}
+template <class B>
+void tape<B>::backward(var<B> loss, T scale) {
+  expect_equal("backward (of a loss)", "element", 1, loss.size());
+  if (&loss.on() != this) throw error("backward", "a loss on this tape", "one on another");
+  if (!loss.needs_gradient()) throw error("backward: the loss depends on no trainable parameter");
+  T* start = device<T>(1);
+  backend_->fill(1, scale, start);
+  const auto g = loss.accumulate();
+  backend_->axpy(1, 1, start, g.beta, g.data);
+  for (auto* s = last_; s; s = s->previous) s->run(s->operation);
+  last_ = nullptr;
+}
 
 /// While it lives the tape records nothing.
 template <class B>

@@ -77,6 +77,7 @@ double step(M& model, const O& optimizer, const L& loss, const matrix<typename M
   t.reset();
   t.context = options.context;
   t.context.training = true;
+  model.pack_weights();
   const auto y = forward(model.bound(), t.input(x.data, x.rows, x.cols == model.io().in.size() ? model.io().in : extent(x.cols)));
   const var<B> value = loss(y, detail::on_tape(t, target));
   const double result = double(value.item());

@@ -59,13 +59,13 @@ double at(const view<T>& v, std::size_t i, std::size_t j) {
 template <class T>
 struct problem {
   std::size_t m, n, k, ldc;
-  std::vector<T> a, b, c, pre, bias;
+  std::vector<T> a, b, c, pre, bias, gate;
   view<T> va, vb;
   aligned<T> packed;
   product<T> call;
 
   problem(generator& r, std::size_t m_, std::size_t n_, std::size_t k_, bool ta, bool tb, T beta,
-          bool has_bias, activation act, bool keep_pre)
+          bool has_bias, activation act, bool keep_pre, bool gated = false)
       : m(m_),
         n(n_),
         k(k_),
@@ -75,6 +75,7 @@ struct problem {
         c(r.values<T>(m_ * ldc + 1)),
         pre(m_ * ldc + 1, T(-5)),
         bias(r.values<T>(n_ + 1)),
+        gate(gated ? r.values<T>(m_ * ldc + 1) : std::vector<T>{}),
         va(stored(a, m_, k_, ta, 2)),
         vb(stored(b, k_, n_, tb, 1)),
         packed(packed_size<T>(k_, n_)) {
@@ -93,7 +94,8 @@ struct problem {
             ldc,
             has_bias ? bias.data() : nullptr,
             act,
-            keep_pre ? pre.data() : nullptr};
+            keep_pre ? pre.data() : nullptr,
+            gated ? gate.data() : nullptr};
   }
 
   double error(const std::vector<T>& c0) const {
@@ -114,7 +116,7 @@ struct problem {
         if (call.beta != T(0)) sum += static_cast<double>(call.beta) * static_cast<double>(c0[at_c]);
         if (call.bias) sum += static_cast<double>(bias[j]);
         if (call.pre) worst = std::max(worst, std::abs(sum - static_cast<double>(pre[at_c])) / scale);
-        const double want = modx::activate(call.act, sum);
+        const double want = call.gate && !(gate[at_c] > T(0)) ? 0 : modx::activate(call.act, sum);
         const double off = std::abs(want - static_cast<double>(c[at_c])) / scale;
         worst = std::max(worst, std::isnan(off) ? 1e9 : off);
       }
@@ -160,16 +162,16 @@ TEMPLATE_TEST_CASE("multiply equals the triple loop at every size and transposit
   CHECK(worst <= tolerance<TestType>);
 }
 
-TEMPLATE_TEST_CASE("multiply: every beta, bias, activation and pre together, over several blocks of k",
+TEMPLATE_TEST_CASE("multiply: every beta, bias, activation, pre and gate together, over several blocks of k",
                    "[gemm]", float, double) {
   generator r;
   thread_pool pool(2);
   for (std::size_t k : {0u, 3u, 300u, 1100u}) {
     for (TestType beta : {TestType(0), TestType(1), TestType(0.5)}) {
       for (int act = 0; act < 5; ++act) {
-        for (int flags = 0; flags < 8; ++flags) {
+        for (int flags = 0; flags < 16; ++flags) {
           problem<TestType> p(r, 23, 37, k, flags & 4, false, beta, flags & 1, static_cast<activation>(act),
-                              flags & 2);
+                              flags & 2, flags & 8);
           const auto c0 = p.c;
           pack<TestType>(pool, k, p.n, p.vb, p.packed.data);
           multiply<TestType>(pool, std::span<const product<TestType>>(&p.call, 1));

@@ -1,4 +1,5 @@
 // Matrix products: gradients, plain, fused and by groups; a var on both sides; values by hand; errors.
+#include <functional>
 #include <modx/ops/linear.hpp>
 
 #include "catch.hpp"
@@ -32,6 +33,43 @@ TEST_CASE("matrix products have true gradients") {
                                  }}, {{3, 3}}));
   CHECK_NOTHROW(check_gradients({"bias is the weight", [](auto&, inputs x) { return ops::linear(x[0], x[1], x[1]); }},
                                 {{3, 1}, {1, 4}}));
+}
+
+TEST_CASE("a ReLU's backward pass inside the products that read it changes no bit") {
+  const auto product = [](variable h, variable v) { return ops::sum(ops::square(ops::linear(h, v))); };
+  const auto other = [](variable h) { return ops::sum(ops::exp(h)); };
+  struct reading {
+    const char* readers;
+    bool gated;  // all readers are products, which mask what they add
+    std::function<variable(variable h, variable v, variable g)> loss;
+  };
+  const reading cases[] = {
+      {"a product", true, [=](auto h, auto v, auto) { return product(h, v); }},
+      {"two products", true, [=](auto h, auto v, auto g) { return product(h, v) + product(h, g); }},
+      {"a product with a ReLU of its own", true,
+       [=](auto h, auto v, auto g) { return product(ops::linear(h, g, {}, activation::relu), v); }},
+      {"a product, then another operation", false, [=](auto h, auto v, auto) { return other(h) + product(h, v); }},
+      {"another operation, then a product", false, [=](auto h, auto v, auto) { return product(h, v) + other(h); }},
+      {"another operation", false, [=](auto h, auto, auto) { return other(h); }},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.readers);
+    std::vector<double> found[2];
+    for (const bool fused : {false, true}) {
+      cpu64 backend{1, 1};
+      modx::tape<cpu64> t(backend);
+      const auto in = [&](std::uint64_t seed, std::size_t n, std::size_t m) {
+        return t.input(modx::laws::draw(seed, "x", n, m).data, n, m, true);
+      };
+      const auto x = in(1, 9, 5), w = in(2, 5, 40), b = in(3, 1, 40), v = in(4, 40, 3), g = in(5, 40, 40);
+      const auto h = fused ? ops::linear(x, w, b, activation::relu) : ops::relu(ops::linear(x, w, b));
+      t.backward(c.loss(h, v, g));
+      for (const auto& leaf : {x, w, b})
+        found[fused].insert(found[fused].end(), leaf.gradient(), leaf.gradient() + leaf.size());
+      CHECK(h.raw().gated == (fused && c.gated));
+    }
+    CHECK(found[0] == found[1]);
+  }
 }
 
 TEST_CASE("a a has the same gradient bits for any number of threads") {

@@ -3,9 +3,9 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <modx/backend/operations.hpp>
 #include <modx/matrix.hpp>
+#include <modx/owned.hpp>
 #include <span>
 #include <utility>
 
@@ -16,7 +16,7 @@ namespace modx {
 template <class T>
 class basic_cpu {
   struct state;
-  std::unique_ptr<state> state_;
+  owned<state> state_;
 
  public:
   using scalar = T;

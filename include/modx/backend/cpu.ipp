@@ -6,11 +6,14 @@
 #include <modx/backend/cpu/gemm.hpp>
 #include <modx/backend/cpu/loops.hpp>
 #include <modx/backend/cpu/thread_pool.hpp>
+#include <modx/core.ipp>
 #include <modx/ops/functor.hpp>
-#include <modx/random.hpp>
 #include <new>
 #include <thread>
 #include <vector>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace modx {
 
@@ -29,7 +32,7 @@ struct basic_cpu<T>::state {
 };
 
 template <class T>
-basic_cpu<T>::basic_cpu(std::uint64_t seed, int threads) : state_(std::make_unique<state>(seed, threads)) {}
+basic_cpu<T>::basic_cpu(std::uint64_t seed, int threads) : state_(make_owned<state>(seed, threads)) {}
 template <class T>
 basic_cpu<T>::basic_cpu(basic_cpu&&) noexcept = default;
 template <class T>
@@ -54,13 +57,23 @@ matrix<T> basic_cpu<T>::normal(std::size_t rows, std::size_t cols, T sd) {
   return m;
 }
 
+namespace kernels {
+/// Large blocks start on a 2 MiB page and ask for such pages: fewer misses of the TLB.
+inline constexpr std::size_t large_page = std::size_t(1) << 21;
+inline std::align_val_t alignment_of(std::size_t bytes) { return std::align_val_t(bytes < large_page ? 64 : large_page); }
+}  // namespace kernels
+
 template <class T>
 void* basic_cpu<T>::allocate(std::size_t bytes) {
-  return ::operator new(std::max<std::size_t>(bytes, 1), std::align_val_t(64));
+  void* p = ::operator new(std::max<std::size_t>(bytes, 1), kernels::alignment_of(bytes));
+#if defined(__linux__)
+  if (bytes >= kernels::large_page) static_cast<void>(madvise(p, bytes, MADV_HUGEPAGE));
+#endif
+  return p;
 }
 template <class T>
-void basic_cpu<T>::deallocate(void* p, std::size_t) noexcept {
-  ::operator delete(p, std::align_val_t(64));
+void basic_cpu<T>::deallocate(void* p, std::size_t bytes) noexcept {
+  ::operator delete(p, kernels::alignment_of(bytes));
 }
 template <class T>
 void basic_cpu<T>::upload(void* device, const void* host, std::size_t bytes) {
@@ -90,8 +103,7 @@ template <class T>
 std::size_t basic_cpu<T>::packed_size(std::size_t k, std::size_t n) const { return kernels::packed_size<T>(k, n); }
 template <class T>
 void basic_cpu<T>::pack(std::span<const pack_task<T>> tasks) {
-  for (const auto& t : tasks)
-    kernels::pack(*state_->pool, t.k, t.n, kernels::view<T>{t.b.data, t.b.row_stride, t.b.col_stride}, t.out);
+  kernels::pack(*state_->pool, tasks);
 }
 template <class T>
 void basic_cpu<T>::gemm(std::span<const gemm_task<T>> tasks) {
@@ -102,7 +114,7 @@ void basic_cpu<T>::gemm(std::span<const gemm_task<T>> tasks) {
     p.m = t.m, p.n = t.n, p.k = t.k;
     p.a = {t.a.data, t.a.row_stride, t.a.col_stride};
     p.packed_b = t.packed_b, p.beta = t.beta, p.c = t.c, p.ldc = t.ldc;
-    p.bias = t.bias, p.act = t.act, p.pre = t.pre;
+    p.bias = t.bias, p.act = t.act, p.pre = t.pre, p.gate = t.gate;
     list.push_back(p);
   }
   kernels::multiply(*state_->pool, std::span<const kernels::product<T>>(list));

@@ -30,6 +30,7 @@ struct gemm_task {
   const T* bias = nullptr;
   activation act = activation::none;
   T* pre = nullptr;
+  const T* gate = nullptr;  // laid out as c, which becomes 0 where gate is not positive: a ReLU's backward pass
 };
 
 /// One matrix to pack: `out` has backend.packed_size(k, n) elements.

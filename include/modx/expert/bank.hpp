@@ -23,29 +23,35 @@ class layer {
 
  public:
   layer(builder<B>& b, std::size_t experts, std::string_view weight, std::string_view bias, std::size_t in,
-        std::size_t out) {
-    for (std::size_t i = 0; i < experts; ++i) {
-      auto own = b.scope(i);
-      weights_.push_back(&own.make(weight, in, out, init::fan_in(in)));
-      if (!bias.empty()) biases_.push_back(&own.make(bias, 1, out, init::fan_in(in)));
-    }
-  }
+        std::size_t out);
   /// All experts; `kind` says how x is laid out (ops/linear.hpp).
-  var<B> forward(var<B> x, ops::detail::grouping kind, const std::int32_t* offsets, activation act) const {
-    auto& t = x.on();
-    const std::size_t e = weights_.size();
-    auto* w = t.template host<var<B>>(2 * e);
-    for (std::size_t i = 0; i < e; ++i) {
-      w[i] = t.use(*weights_[i]);
-      if (!biases_.empty()) w[e + i] = t.use(*biases_[i]);
-    }
-    return ops::detail::grouped_linear<B>("expert", x, {e, w, biases_.empty() ? nullptr : w + e, kind, offsets}, act);
-  }
+  var<B> forward(var<B> x, ops::detail::grouping kind, const std::int32_t* offsets, activation act) const;
   /// One expert.
   var<B> one(std::size_t i, var<B> x, activation act) const {
     return ops::linear(x, *weights_[i], biases_.empty() ? nullptr : biases_[i], act);
   }
 };
+
+template <class B>
+layer<B>::layer(builder<B>& b, std::size_t experts, std::string_view weight, std::string_view bias, std::size_t in,
+                std::size_t out) {
+  for (std::size_t i = 0; i < experts; ++i) {
+    auto own = b.scope(i);
+    weights_.push_back(&own.make(weight, in, out, init::fan_in(in)));
+    if (!bias.empty()) biases_.push_back(&own.make(bias, 1, out, init::fan_in(in)));
+  }
+}
+template <class B>
+var<B> layer<B>::forward(var<B> x, ops::detail::grouping kind, const std::int32_t* offsets, activation act) const {
+  auto& t = x.on();
+  const std::size_t e = weights_.size();
+  auto* w = t.template host<var<B>>(2 * e);
+  for (std::size_t i = 0; i < e; ++i) {
+    w[i] = t.use(*weights_[i]);
+    if (!biases_.empty()) w[e + i] = t.use(*biases_[i]);
+  }
+  return ops::detail::grouped_linear<B>("expert", x, {e, w, biases_.empty() ? nullptr : w + e, kind, offsets}, act);
+}
 
 /// Any module as a bank: one bound module an expert.
 template <class S, Backend B>

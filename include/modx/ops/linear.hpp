@@ -40,7 +40,11 @@ class packer {
     return out;
   }
   const T* operator()(var<B> w, bool transposed) {
-    if (auto* p = w.raw().source) return p->packed(transposed);
+    if (auto* p = w.raw().source) {
+      const T* packed = p->packed(transposed, tasks_[count_]);
+      count_ += tasks_[count_].out != nullptr;
+      return packed;
+    }
     return transposed ? (*this)(w.cols(), w.rows(), matrix_view<T>::transposed(w.data(), w.cols()))
                       : (*this)(w.rows(), w.cols(), matrix_view<T>::plain(w.data(), w.cols()));
   }
@@ -112,12 +116,13 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
   }
   pack.run();
   t.backend().gemm(std::span<const gemm_task<T>>(tasks, e));
+  y.raw().relu = act == activation::relu;
 
   t.record(y, [=](const T* dy) {
     auto& tp = x.on();
     auto& b = tp.backend();
     const T* dpre = dy;
-    if (act != activation::none) {
+    if (act != activation::none && !y.raw().gated) {
       T* p = tp.template device<T>(y.size());
       b.activation_gradient(act, y.size(), pre, y.data(), dy, p);
       dpre = p;
@@ -143,7 +148,8 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
     }
     const std::size_t dx = count;
     if (x.needs_gradient()) {  // dx = dpre W^T
-      const auto target = x.accumulate();
+      const bool gated = x.raw().relu;
+      const auto target = x.accumulate(gated);
       for (std::size_t g = 0; g < e; ++g) {
         gemm_task<T> task;
         task.m = at.rows(g), task.n = d, task.k = m;
@@ -152,6 +158,7 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
         task.packed_b = prepare(groups.weights[g], true);
         task.beta = groups.kind == grouping::shared && g > 0 ? T(1) : target.beta;
         task.c = target.data + at.x_at(g), task.ldc = at.x_stride();
+        task.gate = gated ? x.data() + at.x_at(g) : nullptr;
         list[count++] = task;
       }
     }

@@ -1,6 +1,5 @@
 // s(step) = from + (to - from) min(step / steps, 1).
 #pragma once
-#include <algorithm>
 #include <cstdint>
 
 namespace modx::schedule {
@@ -10,7 +9,7 @@ struct linear {
   std::uint64_t steps = 1000;
   bool operator==(const linear&) const = default;
   double operator()(std::uint64_t step) const {
-    const double done = steps ? std::min(1.0, double(step) / double(steps)) : 1.0;
+    const double done = step < steps ? double(step) / double(steps) : 1.0;
     return from + (to - from) * done;
   }
 };

@@ -77,6 +77,7 @@ void block_tiles(const product<T>& p, std::size_t i0, std::size_t i1, std::size_
           to.bias = p.bias ? p.bias + j0 : nullptr;
           to.act = p.act;
           to.pre = p.pre ? p.pre + i * p.ldc + j0 : nullptr;
+          to.gate = p.gate ? p.gate + i * p.ldc + j0 : nullptr;
         }
         (along ? tile_for<T, layout::along>(rows) : tile_for<T, layout::across>(rows))(f, to);
       });

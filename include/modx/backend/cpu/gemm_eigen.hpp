@@ -46,6 +46,8 @@ void block_eigen(const product<T>& p, std::size_t i0, std::size_t i1, std::size_
         for (std::size_t q = 0; p.bias && q < cols; ++q) row[q] += p.bias[j + q];
         if (p.pre) std::copy_n(row, cols, p.pre + (i + r) * p.ldc + j);
         if (p.act != activation::none) activate_row(p.act, cols, row, row);
+        const T* gate = p.gate ? p.gate + (i + r) * p.ldc + j : nullptr;
+        for (std::size_t q = 0; gate && q < cols; ++q) row[q] = gate[q] > T(0) ? row[q] : T(0);
       }
     }
   }

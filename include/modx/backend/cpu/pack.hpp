@@ -2,10 +2,12 @@
 #pragma once
 #include <algorithm>
 #include <cstddef>
+#include <span>
 
 #include "modx/backend/cpu/product.hpp"
 #include "modx/backend/cpu/simd.hpp"
 #include "modx/backend/cpu/thread_pool.hpp"
+#include "modx/backend/operations.hpp"
 
 // Eigen's kernels take over where there is no AVX2, or on request.
 #if defined(MODX_EIGEN_GEMM) || !(defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__)))
@@ -83,20 +85,42 @@ void pack_panel(std::size_t k, std::size_t cols, std::size_t width, view<T> b, T
 
 }  // namespace detail
 
-/// Copies b (k x n) into panels of panel_width<T> columns, padded with zeros; out should be 64-byte aligned.
+/// How a packing is cut: panels, panels in a task, tasks.
 template <class T>
-void pack(thread_pool& pool, std::size_t k, std::size_t n, view<T> b, T* out) {
-  constexpr std::size_t width = panel_width<T>;
-  detail::check("pack", k, n, b);
-  const std::size_t panels = (n + width - 1) / width;
-  const std::size_t group = std::max<std::size_t>(1, 32768 / (k * width + 1));  // panels per task
-  pool.run((panels + group - 1) / group, [=](std::size_t task) {
-    for (std::size_t p = task * group; p < std::min(panels, (task + 1) * group); ++p) {
-      view<T> columns = b;
-      if (b.data) columns.data += static_cast<std::ptrdiff_t>(p * width) * b.col_stride;
-      detail::pack_panel(k, std::min(width, n - p * width), width, columns, out + p * k * width);
+struct pack_cut {
+  std::size_t panels, group, tasks;
+  explicit pack_cut(const pack_task<T>& m) {
+    panels = (m.n + panel_width<T> - 1) / panel_width<T>;
+    group = std::max<std::size_t>(1, 32768 / (m.k * panel_width<T> + 1));
+    tasks = (panels + group - 1) / group;
+  }
+};
+
+/// Copies each b (k x n) into panels of panel_width<T> columns, padded with zeros, all at once; `out` should be
+/// 64-byte aligned.
+template <class T>
+void pack(thread_pool& pool, std::span<const pack_task<T>> list) {
+  std::size_t tasks = 0;
+  for (const pack_task<T>& m : list) {
+    detail::check("pack", m.k, m.n, view<T>{m.b.data, m.b.row_stride, m.b.col_stride});
+    tasks += pack_cut<T>(m).tasks;
+  }
+  pool.run(tasks, [list](std::size_t task) {
+    auto m = list.begin();
+    for (std::size_t own; task >= (own = pack_cut<T>(*m).tasks); ++m) task -= own;
+    constexpr std::size_t width = panel_width<T>;
+    const pack_cut<T> cut(*m);
+    for (std::size_t p = task * cut.group; p < std::min(cut.panels, (task + 1) * cut.group); ++p) {
+      view<T> columns{m->b.data, m->b.row_stride, m->b.col_stride};
+      if (columns.data) columns.data += static_cast<std::ptrdiff_t>(p * width) * columns.col_stride;
+      detail::pack_panel(m->k, std::min(width, m->n - p * width), width, columns, m->out + p * m->k * width);
     }
   });
+}
+template <class T>
+void pack(thread_pool& pool, std::size_t k, std::size_t n, view<T> b, T* out) {
+  const pack_task<T> one{k, n, {b.data, b.row_stride, b.col_stride}, out};
+  pack(pool, std::span<const pack_task<T>>(&one, 1));
 }
 
 }  // namespace modx::kernels

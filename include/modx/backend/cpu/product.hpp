@@ -27,6 +27,7 @@ struct product {
   const T* bias = nullptr;
   modx::activation act = modx::activation::none;
   T* pre = nullptr;  ///< if set, the value before the activation is stored here too (leading dimension ldc)
+  const T* gate = nullptr;  ///< if set, c is 0 where gate is not positive (leading dimension ldc)
 };
 
 namespace detail {

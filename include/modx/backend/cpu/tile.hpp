@@ -39,6 +39,7 @@ struct target {
   const T* bias = nullptr;
   activation act = activation::none;
   T* pre = nullptr;
+  const T* gate = nullptr;
 };
 
 // Loops over the registers of a tile have to go before the compiler looks for arrays to keep in registers.
@@ -97,6 +98,9 @@ template <class T>
       for (std::size_t j = 0; j < to.cols; ++j) to.pre[r * to.ldc + j] = x[j];
     }
     if (to.act != activation::none) activate_row(to.act, tile_cols<T>, x, x);
+    if (to.gate) {
+      for (std::size_t j = 0; j < to.cols; ++j) x[j] = to.gate[r * to.ldc + j] > T(0) ? x[j] : T(0);
+    }
     for (std::size_t j = 0; j < to.cols; ++j) c[j] = x[j];
   }
 }
@@ -133,6 +137,12 @@ void tile(const factors<T>& f, const target<T>& to) {
     MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
       low[r] = activate(activation::relu, low[r]);
       high[r] = activate(activation::relu, high[r]);
+    }
+  }
+  if (to.gate) {
+    MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
+      low[r] = load(to.gate + r * to.ldc) > vec<T>{} ? low[r] : vec<T>{};
+      high[r] = load(to.gate + r * to.ldc + lanes<T>) > vec<T>{} ? high[r] : vec<T>{};
     }
   }
   MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {

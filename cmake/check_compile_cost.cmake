@@ -1,0 +1,46 @@
+# Times what it costs to compile a program that links the compiled backend, and checks what <modx/modx.hpp> may include.
+#   cmake -DCXX=g++ -DROOT=. -DFOLDER=/tmp/cost -P cmake/check_compile_cost.cmake
+# The times are printed and decide nothing; the headers named below do: each costs more than all of modx.
+set(flags -std=c++20 -O2 -DMODX_COMPILED -I${ROOT}/include)
+set(forbidden chrono memory iostream sstream ostream regex functional algorithm ranges Eigen/ Random123/ nlohmann/ CLI/)
+set(folder ${FOLDER})
+file(WRITE ${folder}/empty.cpp "int main() {}\n")
+file(WRITE ${folder}/include.cpp "#include <modx/modx.hpp>\nint main() {}\n")
+
+find_program(BASH bash)
+function(compile file milliseconds)  # the compiler's own CPU time, best of 3
+  set(best 999999)
+  foreach(round RANGE 2)
+    execute_process(COMMAND ${BASH} -c "TIMEFORMAT=%U; time \"$@\"" _ ${CXX} ${flags} -c ${file} -o ${folder}/out.o
+                    RESULT_VARIABLE rc ERROR_VARIABLE text)
+    if(rc OR NOT text MATCHES "^([0-9]+)[.,]([0-9]+)\n$")
+      message(FATAL_ERROR "${file} does not compile:\n${text}")
+    endif()
+    math(EXPR ms "${CMAKE_MATCH_1} * 1000 + 1${CMAKE_MATCH_2} - 1000")
+    if(ms LESS best)
+      set(best ${ms})
+    endif()
+  endforeach()
+  set(${milliseconds} ${best} PARENT_SCOPE)
+endfunction()
+compile(${folder}/empty.cpp empty)
+compile(${folder}/include.cpp include)
+compile(${ROOT}/examples/hello.cpp one)
+compile(${ROOT}/tests/compile/six.cpp six)
+math(EXPR more "${include} - ${empty}")
+message(STATUS "<modx/modx.hpp>: ${more} ms more than an empty file (aim 600); one trained mixture ${one} ms (aim 1500); "
+               "six architectures ${six} ms (aim 3000); CPU time, best of 3, -O2")
+
+execute_process(COMMAND ${CXX} ${flags} -H -fsyntax-only ${folder}/include.cpp ERROR_VARIABLE tree)
+string(REGEX MATCHALL "\n\\.+ [^\n]+" lines "\n${tree}")
+foreach(name IN LISTS forbidden)
+  foreach(line IN LISTS lines)
+    if(line MATCHES "/${name}$" OR (name MATCHES "/$" AND line MATCHES "/${name}"))
+      message(SEND_ERROR "<modx/modx.hpp> must not include <${name}>: ${line}")
+    endif()
+  endforeach()
+endforeach()
+list(LENGTH lines count)
+if(count LESS 50)
+  message(SEND_ERROR "the compiler listed only ${count} headers: is -H understood?")
+endif()
