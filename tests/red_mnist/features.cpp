@@ -52,7 +52,7 @@ std::vector<matrix<float>> trained(M model, const dataset<cpu>& data, const stag
   model.train_only({kind.trains});
   std::vector<std::int32_t> rows, validation;
   for (std::int32_t i = 0; i < std::int32_t(data.size()); ++i) (i % 5 ? rows : validation).push_back(i);
-  const auto forward = [&](const auto& net, auto x) {
+  const auto forward = [&](const auto& net, var<cpu> x) -> var<cpu> {
     const auto& mixture = net.template part<1>();
     const auto h = rest(net, x);
     if (kind.on_domains) return mixture.route(h).scores;
