@@ -1,5 +1,6 @@
 // Counter-based random numbers: known answers, independence of order, ranges, shuffles.
 #include <algorithm>
+#include <Random123/philox.h>
 #include <modx/random.hpp>
 #include <vector>
 
