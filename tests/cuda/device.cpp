@@ -12,7 +12,8 @@ using namespace modx;
 TEST_CASE("a build with CUDA: the backend runs, or says in a sentence why not; the CPU runs in any case", "[device]") {
   const auto said = support::message([] { cuda backend; });
   std::printf("%s\n", said.empty() ? "there is a device" : said.c_str());
-  const bool one_sentence = support::contains(said, "modx: cuda: expected ") && support::contains(said, "or use modx::cpu)");
+  const bool one_sentence =
+      support::contains(said, "modx: cuda: expected ") && support::contains(said, "or use modx::cpu)");
   CHECK((said.empty() || one_sentence));
   cpu b{1, 1};
   auto m = build(b, zoo::dense(), zoo::rows_of_20);

@@ -35,18 +35,22 @@ std::size_t blocks_taken() {
 }  // namespace
 
 TEST_CASE("cuda: no driver, an old one, no device, no code for it: one sentence with what to do", "[driver]") {
-  CHECK(says("cudaGetDeviceCount", cudaErrorNoDevice) ==
-        "modx: cuda: expected a CUDA device, found none (look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use modx::cpu)");
+  CHECK(
+      says("cudaGetDeviceCount", cudaErrorNoDevice) ==
+      "modx: cuda: expected a CUDA device, found none (look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use modx::cpu)");
   emu::driver().driver_version = 0;
   CHECK(says("cudaGetDeviceCount", cudaErrorInsufficientDriver) ==
         "modx: cuda: expected an NVIDIA driver for CUDA 13.0 or later, found none (install one, or use modx::cpu)");
   emu::driver().driver_version = 12040;
-  CHECK(contains(says("cudaGetDeviceCount", cudaErrorInsufficientDriver), "found one for CUDA 12.4 (update the driver"));
+  CHECK(
+      contains(says("cudaGetDeviceCount", cudaErrorInsufficientDriver), "found one for CUDA 12.4 (update the driver"));
   emu::driver().driver_version = 13000;
-  for (const auto code : {cudaErrorNoKernelImageForDevice, cudaErrorInvalidDeviceFunction, cudaErrorUnsupportedPtxVersion})
-    CHECK(contains(says("cudaFuncGetAttributes", code),
-                   "expected code for compute capability 9.0 (device 0) in the program, found none (build modx::cuda with "
-                   "CMAKE_CUDA_ARCHITECTURES=90)"));
+  for (const auto code :
+       {cudaErrorNoKernelImageForDevice, cudaErrorInvalidDeviceFunction, cudaErrorUnsupportedPtxVersion})
+    CHECK(contains(
+        says("cudaFuncGetAttributes", code),
+        "expected code for compute capability 9.0 (device 0) in the program, found none (build modx::cuda with "
+        "CMAKE_CUDA_ARCHITECTURES=90)"));
   CHECK(contains(says("cublasCreate", CUBLAS_STATUS_NOT_INITIALIZED), "cublasCreate(&h) failed"));
   CHECK(contains(says("cudaStreamCreateWithFlags", cudaErrorIllegalAddress), "cudaStreamCreateWithFlags"));
 }

@@ -47,9 +47,9 @@ template <class F>
 void in_every_order(F f) {
   using order = emu::schedule::order;
   const auto before = emu::current_schedule;
-  for (const emu::schedule s : {emu::schedule{order::forward, 1}, emu::schedule{order::reverse, 1},
-                                emu::schedule{order::random, 1}, emu::schedule{order::random, 2},
-                                emu::schedule{order::random, 3}}) {
+  for (const emu::schedule s :
+       {emu::schedule{order::forward, 1}, emu::schedule{order::reverse, 1}, emu::schedule{order::random, 1},
+        emu::schedule{order::random, 2}, emu::schedule{order::random, 3}}) {
     emu::current_schedule = s;
     f();
   }
@@ -189,7 +189,9 @@ TEST_CASE("emulator: threads that part at a barrier or a shuffle are found in ev
   bench b;
   int* y = b.ints(64);
   in_every_order([&] {
-    const auto says = [](auto kernel, unsigned threads, auto... args) { return complaint(dim3(2), dim3(threads), kernel, args...); };
+    const auto says = [](auto kernel, unsigned threads, auto... args) {
+      return complaint(dim3(2), dim3(threads), kernel, args...);
+    };
     CHECK(contains(says(some_wait, 64), "barrier divergence: 16 of 64 threads wait at a barrier, 48 have left"));
     CHECK(contains(says(two_barriers, 64), "threads wait at different barriers"));
     CHECK(contains(says(barrier_and_shuffle, 64), "barrier divergence: 32 of 64"));

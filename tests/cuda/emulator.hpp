@@ -1,5 +1,6 @@
-// A small SIMT emulator: CUDA kernels compiled by g++ run on the CPU, one block at a time, in a chosen order of threads.
-// A thread runs until it meets a barrier or a shuffle; it then waits on its own stack (a fiber) for the others.
+// A small SIMT emulator: CUDA kernels compiled by g++ run on the CPU, one block at a time, in a chosen order of
+// threads. A thread runs until it meets a barrier or a shuffle; it then waits on its own stack (a fiber) for the
+// others.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -83,7 +84,6 @@ inline constexpr std::size_t stack_bytes = 256 * 1024;
 #else
 inline constexpr std::size_t stack_bytes = 64 * 1024;
 #endif
-
 
 /// A stack that threads run on.
 struct fiber {
@@ -181,9 +181,9 @@ inline void to_fiber(fiber* f) {
 #if defined(__x86_64__)
     auto top = (reinterpret_cast<std::uintptr_t>(f->stack.get()) + stack_bytes) & ~std::uintptr_t(15);
     auto* words = reinterpret_cast<void**>(top);
-    words[-1] = nullptr;                                 // a return address for fiber_main, which never returns
+    words[-1] = nullptr;  // a return address for fiber_main, which never returns
     words[-2] = reinterpret_cast<void*>(&fiber_main);
-    for (int i = 3; i <= 8; ++i) words[-i] = nullptr;    // the six registers
+    for (int i = 3; i <= 8; ++i) words[-i] = nullptr;  // the six registers
     f->sp = words - 8;
 #else
     getcontext(&f->context);
@@ -257,7 +257,8 @@ inline void release(machine& m) {
     }
     done += gone;
     if (waiting && n - w < 32) give_up(m, "a shuffle in a warp of fewer than 32 threads");
-    if (waiting && gone) give_up(m, "warp divergence: lanes wait at a shuffle that others have left the kernel without");
+    if (waiting && gone)
+      give_up(m, "warp divergence: lanes wait at a shuffle that others have left the kernel without");
     if (waiting == 32) {
       for (std::size_t i = w; i < w + 32; ++i) {
         if (m.threads[i].line != m.threads[w].line || m.threads[i].column != m.threads[w].column)
@@ -381,13 +382,11 @@ inline void __syncwarp(unsigned = ~0u, const std::source_location& where = std::
   emu::detail::wait(emu::detail::state::at_warp, where);
 }
 template <class T>
-T __shfl_xor_sync(unsigned mask, T v, int bits,
-                  const std::source_location& where = std::source_location::current()) {
+T __shfl_xor_sync(unsigned mask, T v, int bits, const std::source_location& where = std::source_location::current()) {
   return emu::exchange(mask, v, emu::lane() ^ unsigned(bits), where);
 }
 template <class T>
-T __shfl_up_sync(unsigned mask, T v, unsigned by,
-                 const std::source_location& where = std::source_location::current()) {
+T __shfl_up_sync(unsigned mask, T v, unsigned by, const std::source_location& where = std::source_location::current()) {
   return emu::exchange(mask, v, emu::lane() >= by ? emu::lane() - by : emu::lane(), where);
 }
 template <class T>

@@ -51,7 +51,8 @@ inline constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2;
 
 namespace emu {
 
-// ---- device memory ---------------------------------------------------------------------------------------------------
+// ---- device memory
+// ---------------------------------------------------------------------------------------------------
 
 /// Blocks of one reserved range of addresses, with a guard behind each; hidden from the host between calls.
 class device_memory {
@@ -140,7 +141,8 @@ class device_memory {
     pattern(it->first, rounded(it->second.size) + guard, 0xdd);
     shadow(it->first, rounded(it->second.size) + guard, true);
     close();
-    while (!pieces_.empty() && !pieces_.rbegin()->second.live) {  // what is in use stays short: mprotect takes time by page
+    while (!pieces_.empty() &&
+           !pieces_.rbegin()->second.live) {  // what is in use stays short: mprotect takes time by page
       top_ = pieces_.rbegin()->first;
       pieces_.erase(top_);
     }
@@ -177,7 +179,8 @@ struct in_reach {
   in_reach(const in_reach&) = delete;
 };
 
-// ---- streams ---------------------------------------------------------------------------------------------------------
+// ---- streams
+// ---------------------------------------------------------------------------------------------------------
 
 struct event;
 /// What has been asked of a stream; in lazy mode it is done when somebody waits for it, and no sooner.
@@ -320,8 +323,10 @@ inline cudaError_t cudaMallocFromPoolAsync(void** p, std::size_t n, cudaMemPool_
 inline cudaError_t cudaFreeAsync(void* p, cudaStream_t s) {
   emu::called("cudaFreeAsync");
   auto& d = emu::driver();
-  if (const auto it = d.sizes.find(p); it != d.sizes.end()) d.used -= it->second, d.sizes.erase(it);
-  else throw emu::fault("emulator: memory freed that is not allocated");
+  if (const auto it = d.sizes.find(p); it != d.sizes.end())
+    d.used -= it->second, d.sizes.erase(it);
+  else
+    throw emu::fault("emulator: memory freed that is not allocated");
   emu::enqueue(s, [p] { emu::memory().release(p); });
   return cudaSuccess;
 }
@@ -351,8 +356,10 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t n, cu
     const emu::in_reach reach;
     std::memcpy(to, from, n);
   };
-  if (pinned) emu::enqueue(s, copy);
-  else copy();
+  if (pinned)
+    emu::enqueue(s, copy);
+  else
+    copy();
   return cudaSuccess;
 }
 inline cudaError_t cudaMemsetAsync(void* p, int value, std::size_t n, cudaStream_t s) {
@@ -401,7 +408,8 @@ inline cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned =
   return cudaSuccess;
 }
 
-// ---- cuBLAS: column-major, plain loops --------------------------------------------------------------------------------
+// ---- cuBLAS: column-major, plain loops
+// --------------------------------------------------------------------------------
 
 enum cublasOperation_t { CUBLAS_OP_N = 0, CUBLAS_OP_T = 1 };
 enum cublasMath_t { CUBLAS_DEFAULT_MATH = 0, CUBLAS_TF32_TENSOR_OP_MATH = 3 };
@@ -493,9 +501,8 @@ inline cublasStatus_t cublasGemmEx(cublasHandle_t h, cublasOperation_t ta, cubla
 namespace emu {
 template <class T>
 cublasStatus_t grouped(cublasHandle_t h, const cublasOperation_t* ta, const cublasOperation_t* tb, const int* m,
-                       const int* n, const int* k, const T* alpha, const T* const* a, const int* lda,
-                       const T* const* b, const int* ldb, const T* beta, T* const* c, const int* ldc, int groups,
-                       const int* size) {
+                       const int* n, const int* k, const T* alpha, const T* const* a, const int* lda, const T* const* b,
+                       const int* ldb, const T* beta, T* const* c, const int* ldc, int groups, const int* size) {
   if (const int e = called("cublasGemmGroupedBatched")) return cublasStatus_t(e);
   if (!h->stream || !h->workspace || groups <= 0) return CUBLAS_STATUS_INVALID_VALUE;
   std::size_t at = 0;
@@ -536,22 +543,23 @@ inline cublasStatus_t cublasDgemmGroupedBatched(cublasHandle_t h, const cublasOp
   return emu::grouped(h, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, groups, size);
 }
 
-// ---- the platform of modx/backend/cuda ----------------------------------------------------------------------------------
+// ---- the platform of modx/backend/cuda
+// ----------------------------------------------------------------------------------
 
 #define MODX_SHARED(T, name, size) auto& name = emu::shared<T, (size)>()
 
 namespace modx::gpu {
 
-inline constexpr std::size_t product_workspace = 4096;        // bytes, for cuBLAS
-inline constexpr std::size_t im2col_elements = 1 << 12;       // small, so that tests meet more than one part
+inline constexpr std::size_t product_workspace = 4096;   // bytes, for cuBLAS
+inline constexpr std::size_t im2col_elements = 1 << 12;  // small, so that tests meet more than one part
 inline constexpr std::size_t staging_bytes = 1 << 13;
 
 template <class... P, class... A>
 cudaError_t start(void (*kernel)(P...), dim3 grid, dim3 block, cudaStream_t stream, const A&... args) {
   EMULATED_CALL("launch");
   const std::size_t threads = std::size_t(block.x) * block.y * block.z;
-  if (!grid.x || !grid.y || !grid.z || !threads || threads > emu::max_threads || block.z > 64 ||
-      grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
+  if (!grid.x || !grid.y || !grid.z || !threads || threads > emu::max_threads || block.z > 64 || grid.x > 0x7fffffffu ||
+      grid.y > 65535 || grid.z > 65535)
     return cudaErrorInvalidConfiguration;
   static_assert((sizeof(P) + ... + 0) <= 4096, "a kernel takes at most 4096 bytes of arguments");
   ++emu::driver().launches;

@@ -18,7 +18,8 @@ TEST_CASE("cuda: laws of modules and experts", "[laws]") {
   CHECK(laws::of_module(b, module::linear{}, {.in = 4, .out = 3}).numbers > 0);
   CHECK(laws::of_module(b, module::mlp{.hidden = 5, .act = activation::gelu}, {.in = 3, .out = 2}).numbers > 0);
   CHECK(laws::of_module(b, module::mlp{.hidden = 5}, {.in = 3, .out = 2}).numbers > 0);
-  CHECK(laws::of_module(b, module::conv2d{.channels = 3, .padding = 1, .relu = true, .pool = 2}, {.in = {5, 4, 2}, .out = {2, 2, 3}})
+  CHECK(laws::of_module(b, module::conv2d{.channels = 3, .padding = 1, .relu = true, .pool = 2},
+                        {.in = {5, 4, 2}, .out = {2, 2, 3}})
             .numbers > 0);
   CHECK(laws::of_module(b, module::residual{module::linear{}}, {.in = 3, .out = 3}).numbers > 0);
   CHECK(laws::of_expert(b, expert::linear{}, {.in = 3, .out = 2}, 3).numbers > 0);
@@ -56,16 +57,22 @@ TEST_CASE("cuda: laws of mixtures", "[laws]") {
   MODX_NEEDS_DEVICE();
   cuda64 b{1};
   const shape io{.in = 3, .out = 2};
-  CHECK(laws::of_mixture(b, module::mixture{.experts = expert::linear{}, .router = router::softmax{}, .n_experts = 3}, io)
-            .numbers > 0);
-  CHECK(laws::of_mixture(b, module::mixture{.experts = expert::mlp{.hidden = 3}, .router = router::top_k{.k = 2}, .n_experts = 3},
-                         io)
-            .numbers > 0);
-  const module::mixture red{.base = module::linear{}, .experts = expert::linear{}, .router = router::softmax{},
-                            .combiner = combiner::residual{.scale = 0.5}, .n_experts = 3};
+  CHECK(
+      laws::of_mixture(b, module::mixture{.experts = expert::linear{}, .router = router::softmax{}, .n_experts = 3}, io)
+          .numbers > 0);
+  CHECK(
+      laws::of_mixture(
+          b, module::mixture{.experts = expert::mlp{.hidden = 3}, .router = router::top_k{.k = 2}, .n_experts = 3}, io)
+          .numbers > 0);
+  const module::mixture red{.base = module::linear{},
+                            .experts = expert::linear{},
+                            .router = router::softmax{},
+                            .combiner = combiner::residual{.scale = 0.5},
+                            .n_experts = 3};
   CHECK(laws::of_mixture(b, red, io).numbers > 0);
   CHECK(laws::zero_scale(b, red, io).numbers > 0);
-  CHECK(laws::of_mixture(b, module::mixture{.experts = module::mlp{.hidden = 3}, .router = router::top_k{.k = 1}, .n_experts = 3},
-                         io)
+  CHECK(laws::of_mixture(
+            b, module::mixture{.experts = module::mlp{.hidden = 3}, .router = router::top_k{.k = 1}, .n_experts = 3},
+            io)
             .numbers > 0);  // a module without a bank, expert by expert
 }

@@ -1,9 +1,9 @@
-// Every operation of the CUDA backend gives what the CPU backend gives: float and double, sizes around a warp and a block,
-// nothing at all, beta 0 (which never reads), and nothing written that isn't the operation's.
+// Every operation of the CUDA backend gives what the CPU backend gives: float and double, sizes around a warp and a
+// block, nothing at all, beta 0 (which never reads), and nothing written that isn't the operation's.
 #include "cuda/parity.hpp"
 
 #include <limits>
-#include <modx/ops/functor.hpp>
+#include <modx/backend/functor.hpp>
 
 using namespace parity;
 
@@ -22,15 +22,19 @@ constexpr bool same_call<R (basic_cpu<T>::*)(P...) const, R (basic_cuda<T>::*)(P
 template <class T, class... P>
 constexpr bool same_call<void (basic_cpu<T>::*)(P...) noexcept, void (basic_cuda<T>::*)(P...) noexcept> = true;
 #define MODX_SAME(name) static_assert(same_call<decltype(&basic_cpu<float>::name), decltype(&basic_cuda<float>::name)>);
-MODX_SAME(seed) MODX_SAME(normal) MODX_SAME(allocate) MODX_SAME(deallocate) MODX_SAME(upload) MODX_SAME(download)
-MODX_SAME(fill) MODX_SAME(axpy) MODX_SAME(packed_size) MODX_SAME(pack) MODX_SAME(map<fn::square>)
-MODX_SAME(map_gradient<fn::square>) MODX_SAME(zip<fn::add>) MODX_SAME(zip_gradient<fn::add>)
-MODX_SAME(activation_gradient) MODX_SAME(rows) MODX_SAME(rows_gradient) MODX_SAME(scale_rows) MODX_SAME(dot_rows)
-MODX_SAME(add_row) MODX_SAME(column_sums) MODX_SAME(broadcast_row) MODX_SAME(take_columns) MODX_SAME(put_columns)
-MODX_SAME(sum) MODX_SAME(squared_norm) MODX_SAME(weighted_sum) MODX_SAME(weighted_sum_gradient) MODX_SAME(pick)
-MODX_SAME(pick_gradient) MODX_SAME(top_k) MODX_SAME(permute) MODX_SAME(gather_rows) MODX_SAME(gather_columns)
-MODX_SAME(gather_columns_gradient) MODX_SAME(combine) MODX_SAME(combine_gradient) MODX_SAME(cross_entropy)
-MODX_SAME(conv_workspace) MODX_SAME(conv2d) MODX_SAME(conv2d_gradient) MODX_SAME(max_pool) MODX_SAME(max_pool_gradient)
+MODX_SAME(seed)
+MODX_SAME(normal) MODX_SAME(allocate) MODX_SAME(deallocate) MODX_SAME(upload) MODX_SAME(download) MODX_SAME(fill)
+    MODX_SAME(axpy) MODX_SAME(packed_size) MODX_SAME(pack) MODX_SAME(map<fn::square>)
+        MODX_SAME(map_gradient<fn::square>) MODX_SAME(zip<fn::add>) MODX_SAME(zip_gradient<fn::add>)
+            MODX_SAME(activation_gradient) MODX_SAME(rows) MODX_SAME(rows_gradient) MODX_SAME(scale_rows)
+                MODX_SAME(dot_rows) MODX_SAME(add_row) MODX_SAME(column_sums) MODX_SAME(broadcast_row)
+                    MODX_SAME(take_columns) MODX_SAME(put_columns) MODX_SAME(sum) MODX_SAME(squared_norm)
+                        MODX_SAME(weighted_sum) MODX_SAME(weighted_sum_gradient) MODX_SAME(pick)
+                            MODX_SAME(pick_gradient) MODX_SAME(top_k) MODX_SAME(permute) MODX_SAME(gather_rows)
+                                MODX_SAME(gather_columns) MODX_SAME(gather_columns_gradient) MODX_SAME(combine)
+                                    MODX_SAME(combine_gradient) MODX_SAME(cross_entropy) MODX_SAME(conv_workspace)
+                                        MODX_SAME(conv2d) MODX_SAME(conv2d_gradient) MODX_SAME(max_pool)
+                                            MODX_SAME(max_pool_gradient)
 #undef MODX_SAME
 
 }  // namespace
@@ -55,23 +59,27 @@ TEMPLATE_TEST_CASE("cuda: elementwise operations equal the CPU's", "[parity]", f
       run.cpu.map(f, n, in.data(), y.data());
       for (const double beta_ : betas) {
         const T beta = T(beta_);
-        run(name, [&](auto& b, T* dx, T* a, T* v, T* g) { b.map_gradient(f, n, a, v, g, beta, dx); }, target(n, beta), in,
-            y, dy);
+        run(
+            name, [&](auto& b, T* dx, T* a, T* v, T* g) { b.map_gradient(f, n, a, v, g, beta, dx); }, target(n, beta),
+            in, y, dy);
       }
     };
     unary("affine", fn::affine<T>{2, -1}, x), unary("exp", fn::exponential{}, x), unary("square", fn::square{}, x);
-    unary("log", fn::logarithm{}, positive), unary("sqrt", fn::square_root{}, positive), unary("sigmoid", fn::sigmoid{}, x);
+    unary("log", fn::logarithm{}, positive), unary("sqrt", fn::square_root{}, positive),
+        unary("sigmoid", fn::sigmoid{}, x);
     for (const auto act : {activation::none, activation::relu, activation::gelu, activation::silu, activation::tanh}) {
       unary("activated", fn::activated{act}, x);
-      run("activation_gradient", [&](auto& b, T* d, T* pre, T* y, T* g) { b.activation_gradient(act, n, pre, y, g, d); },
-          out, x, z, dy);
+      run(
+          "activation_gradient",
+          [&](auto& b, T* d, T* pre, T* y, T* g) { b.activation_gradient(act, n, pre, y, g, d); }, out, x, z, dy);
     }
     const auto binary = [&](const char* name, auto f) {
       run(name, [&](auto& b, T* y, T* a, T* c) { b.zip(f, n, a, c, y); }, out, x, positive);
       for (const int side : {0, 1})
         for (const double beta_ : betas) {
           const T beta = T(beta_);
-          run(name, [&](auto& b, T* d, T* a, T* c, T* g) { b.zip_gradient(f, side, n, a, c, g, beta, d); },
+          run(
+              name, [&](auto& b, T* d, T* a, T* c, T* g) { b.zip_gradient(f, side, n, a, c, g, beta, d); },
               target(n, beta), x, positive, dy);
         }
     };
@@ -84,43 +92,57 @@ TEMPLATE_TEST_CASE("cuda: rows and columns equal the CPU's", "[parity]", float, 
   MODX_NEEDS_DEVICE();
   using T = TestType;
   both<T> run;
+  run.tolerance *= 5;  // sums of a thousand
   for (const std::size_t n : sizes)
     for (const std::size_t d : widths) {
       if (n > 1000 && d > 40) continue;
       INFO(n << " x " << d);
       const auto x = draw<T>(n * d, "x", 3), dy = draw<T>(n * d, "dy"), s = draw<T>(n, "s"), r = draw<T>(d, "r");
-      for (const auto f : {row_function::softmax, row_function::log_softmax, row_function::log_sum_exp, row_function::sum}) {
+      for (const auto f :
+           {row_function::softmax, row_function::log_softmax, row_function::log_sum_exp, row_function::sum}) {
         const bool wide = f == row_function::softmax || f == row_function::log_softmax;
         std::vector<T> y(wide ? n * d : n);
         run("rows", [&](auto& b, T* out, T* in) { b.rows(f, n, d, in, out); }, y, x);
         run.cpu.rows(f, n, d, x.data(), y.data());
         for (const double beta_ : betas) {
           const T beta = T(beta_);
-          run("rows_gradient", [&](auto& b, T* dx, T* in, T* v, T* g) { b.rows_gradient(f, n, d, in, v, g, beta, dx); },
+          run(
+              "rows_gradient", [&](auto& b, T* dx, T* in, T* v, T* g) { b.rows_gradient(f, n, d, in, v, g, beta, dx); },
               target(n * d, beta), x, y, wide ? dy : s);
         }
       }
       for (const double beta_ : betas) {
         const T beta = T(beta_);
-        run("scale_rows", [&](auto& b, T* y, T* a, T* c) { b.scale_rows(n, d, a, c, beta, y); }, target(n * d, beta), x, s);
+        run(
+            "scale_rows", [&](auto& b, T* y, T* a, T* c) { b.scale_rows(n, d, a, c, beta, y); }, target(n * d, beta), x,
+            s);
         run("dot_rows", [&](auto& b, T* y, T* a, T* c) { b.dot_rows(n, d, a, c, beta, y); }, target(n, beta), x, dy);
         run("column_sums", [&](auto& b, T* y, T* a) { b.column_sums(n, d, d, T(-2), a, beta, y); }, target(d, beta), x);
-        run("broadcast_row", [&](auto& b, T* y, T* a) { b.broadcast_row(n, d, T(0.5), a, beta, y); }, target(n * d, beta),
-            r);
+        run(
+            "broadcast_row", [&](auto& b, T* y, T* a) { b.broadcast_row(n, d, T(0.5), a, beta, y); },
+            target(n * d, beta), r);
         const std::size_t from = n ? d / 3 : 0, m = d - d / 3 - d / 4;
-        run("take_columns", [&](auto& b, T* y, T* a) { b.take_columns(n, d, from, m, a, beta, y); }, target(n * m, beta), x);
-        run("put_columns", [&](auto& b, T* y, T* a) { b.put_columns(n, d, from, m, a, beta, y); }, x, draw<T>(n * m, "part"));
-        run("column_sums of a part", [&](auto& b, T* y, T* a) { b.column_sums(n, m, d, 1, a + from, beta, y); },
+        run(
+            "take_columns", [&](auto& b, T* y, T* a) { b.take_columns(n, d, from, m, a, beta, y); },
+            target(n * m, beta), x);
+        run(
+            "put_columns", [&](auto& b, T* y, T* a) { b.put_columns(n, d, from, m, a, beta, y); }, x,
+            draw<T>(n * m, "part"));
+        run(
+            "column_sums of a part", [&](auto& b, T* y, T* a) { b.column_sums(n, m, d, 1, a + from, beta, y); },
             target(m, beta), x);
       }
       run("add_row", [&](auto& b, T* y, T* a, T* c) { b.add_row(n, d, a, c, y); }, unset<T>(n * d), x, r);
       run("sum", [&](auto& b, T* y, T* a) { b.sum(n * d, T(0.25), a, y); }, unset<T>(1), x);
       double norm[2];
-      run("squared_norm", [&](auto& b, T* a, T* c) {
-        update_task<T> list[3];
-        list[0].size = n * d, list[0].g = a, list[2].size = d, list[2].g = c;
-        norm[std::is_same_v<decltype(b), basic_cuda<T>&>] = b.squared_norm(list);
-      }, x, r);
+      run(
+          "squared_norm",
+          [&](auto& b, T* a, T* c) {
+            update_task<T> list[3];
+            list[0].size = n * d, list[0].g = a, list[2].size = d, list[2].g = c;
+            norm[std::is_same_v<decltype(b), basic_cuda<T>&>] = b.squared_norm(list);
+          },
+          x, r);
       CHECK(support::near(norm[1], norm[0], 1e-12));
     }
   const auto row = unset<T>(40);  // NaN and infinity are let through
@@ -153,16 +175,22 @@ TEMPLATE_TEST_CASE("cuda: experts side by side equal the CPU's", "[parity]", flo
         INFO(n << " x " << e << " x " << m);
         const auto w = draw<T>(n * e, "w"), y = draw<T>(n * e * m, "y"), g = draw<T>(n * m, "g");
         const auto id = draw_ids(n, e);
-        run("weighted_sum", [&](auto& b, T* o, T* a, T* c) { b.weighted_sum(n, e, m, a, c, o); }, unset<T>(n * m), w, y);
+        run(
+            "weighted_sum", [&](auto& b, T* o, T* a, T* c) { b.weighted_sum(n, e, m, a, c, o); }, unset<T>(n * m), w,
+            y);
         run("pick", [&](auto& b, T* o, T* a, id_type* i) { b.pick(n, e, m, i, a, o); }, unset<T>(n * m), y, id);
         for (const double beta_ : betas) {
           const T beta = T(beta_);
-          run("weighted_sum_gradient", [&](auto& b, T* dw, T* dy, T* a, T* c, T* o) {
-            b.weighted_sum_gradient(n, e, m, a, c, o, beta, dw, beta, dy);
-            b.weighted_sum_gradient(n, e, m, a, c, o, beta, nullptr, T(1), dy);
-            b.weighted_sum_gradient(n, e, m, a, c, o, T(1), dw, beta, nullptr);
-          }, target(n * e, beta), target(n * e * m, beta), w, y, g);
-          run("pick_gradient", [&](auto& b, T* dy, T* o, id_type* i) { b.pick_gradient(n, e, m, i, o, beta, dy); },
+          run(
+              "weighted_sum_gradient",
+              [&](auto& b, T* dw, T* dy, T* a, T* c, T* o) {
+                b.weighted_sum_gradient(n, e, m, a, c, o, beta, dw, beta, dy);
+                b.weighted_sum_gradient(n, e, m, a, c, o, beta, nullptr, T(1), dy);
+                b.weighted_sum_gradient(n, e, m, a, c, o, T(1), dw, beta, nullptr);
+              },
+              target(n * e, beta), target(n * e * m, beta), w, y, g);
+          run(
+              "pick_gradient", [&](auto& b, T* dy, T* o, id_type* i) { b.pick_gradient(n, e, m, i, o, beta, dy); },
               target(n * e * m, beta), g, id);
         }
       }
@@ -178,40 +206,54 @@ TEMPLATE_TEST_CASE("cuda: routing equals the CPU's", "[parity]", float, double) 
       INFO(n << " tokens, " << k << " of " << e << " experts");
       auto scores = draw<T>(n * e, "scores");
       for (T& s : scores) s = std::round(s * 4) / 4;  // with ties
-      run("top_k", [&](auto& b, id_type* id, T* x) { b.top_k(n, e, k, x, id); }, std::vector<id_type>(n * k, -7), scores);
+      run(
+          "top_k", [&](auto& b, id_type* id, T* x) { b.top_k(n, e, k, x, id); }, std::vector<id_type>(n * k, -7),
+          scores);
       std::vector<id_type> best(n * k), one(n * k, id_type(e / 2)), few = draw_ids(n * k, (e + 2) / 3, "few");
       run.cpu.top_k(n, e, k, scores.data(), best.data());
       for (const auto& id : {best, one, few}) {  // one expert with everything, and empty ones
         const std::size_t m = 5;
         std::vector<id_type> offsets[2], position(n * k, -7), source(n * k, -7);
-        run("permute", [&](auto& b, id_type* i, id_type* p, id_type* s) {
-          auto& own = offsets[std::is_same_v<decltype(b), basic_cuda<T>&>];
-          own.assign(e + 1, -7);
-          b.permute(n, e, k, i, own.data(), p, s);
-        }, id, position, source);
+        run(
+            "permute",
+            [&](auto& b, id_type* i, id_type* p, id_type* s) {
+              auto& own = offsets[std::is_same_v<decltype(b), basic_cuda<T>&>];
+              own.assign(e + 1, -7);
+              b.permute(n, e, k, i, own.data(), p, s);
+            },
+            id, position, source);
         CHECK(offsets[0] == offsets[1]);
         run.cpu.permute(n, e, k, id.data(), offsets[0].data(), position.data(), source.data());
         const auto w = draw<T>(n * k, "w"), y = draw<T>(n * k * m, "y"), g = draw<T>(n * m, "g");
         const auto order = [&](id_type* p, id_type* s) { return permutation{n, k, e, offsets[0].data(), p, s}; };
-        run("gather_rows", [&](auto& b, T* o, T* x, id_type* s) { b.gather_rows(n * k, n, m, x, s, o); }, unset<T>(n * k * m),
-            g, source);
+        run(
+            "gather_rows", [&](auto& b, T* o, T* x, id_type* s) { b.gather_rows(n * k, n, m, x, s, o); },
+            unset<T>(n * k * m), g, source);
         for (const double beta_ : betas) {
           const T beta = T(beta_);
-          run("combine", [&](auto& b, T* o, T* a, T* c, id_type* p, id_type* s) {
-            b.combine(order(p, s), m, a, c, beta, o);
-            b.combine(order(p, s), m, nullptr, c, T(1), o);
-          }, target(n * m, beta), w, y, position, source);
-          run("combine_gradient", [&](auto& b, T* dw, T* dy, T* a, T* c, T* o, id_type* p, id_type* s) {
-            b.combine_gradient(order(p, s), m, a, c, o, beta, dw, dy);
-            b.combine_gradient(order(p, s), m, a, c, o, T(1), dw, nullptr);
-          }, target(n * k, beta), unset<T>(n * k * m), w, y, g, position, source);
+          run(
+              "combine",
+              [&](auto& b, T* o, T* a, T* c, id_type* p, id_type* s) {
+                b.combine(order(p, s), m, a, c, beta, o);
+                b.combine(order(p, s), m, nullptr, c, T(1), o);
+              },
+              target(n * m, beta), w, y, position, source);
+          run(
+              "combine_gradient",
+              [&](auto& b, T* dw, T* dy, T* a, T* c, T* o, id_type* p, id_type* s) {
+                b.combine_gradient(order(p, s), m, a, c, o, beta, dw, dy);
+                b.combine_gradient(order(p, s), m, a, c, o, T(1), dw, nullptr);
+              },
+              target(n * k, beta), unset<T>(n * k * m), w, y, g, position, source);
         }
       }
-      run("gather_columns", [&](auto& b, T* o, T* x, id_type* i) { b.gather_columns(n, e, k, x, i, o); }, unset<T>(n * k),
-          scores, best);
+      run(
+          "gather_columns", [&](auto& b, T* o, T* x, id_type* i) { b.gather_columns(n, e, k, x, i, o); },
+          unset<T>(n * k), scores, best);
       for (const double beta_ : betas) {
         const T beta = T(beta_);
-        run("gather_columns_gradient",
+        run(
+            "gather_columns_gradient",
             [&](auto& b, T* dx, T* g, id_type* i) { b.gather_columns_gradient(n, e, k, g, i, beta, dx); },
             target(n * e, beta), draw<T>(n * k, "g"), best);
       }
@@ -243,10 +285,13 @@ TEMPLATE_TEST_CASE("cuda: cross-entropy equals the CPU's", "[parity]", float, do
       INFO(n << " x " << c);
       const auto x = draw<T>(n * c, "x", 4);
       const auto label = draw_ids(n, c);
-      run("cross_entropy", [&](auto& b, T* loss, T* g, T* in, id_type* l) { b.cross_entropy(n, c, in, l, loss, g); },
+      run(
+          "cross_entropy", [&](auto& b, T* loss, T* g, T* in, id_type* l) { b.cross_entropy(n, c, in, l, loss, g); },
           unset<T>(1), unset<T>(n * c), x, label);
-      run("cross_entropy, loss only", [&](auto& b, T* loss, T* in, id_type* l) { b.cross_entropy(n, c, in, l, loss, nullptr); },
-          unset<T>(1), x, label);
+      run(
+          "cross_entropy, loss only",
+          [&](auto& b, T* loss, T* in, id_type* l) { b.cross_entropy(n, c, in, l, loss, nullptr); }, unset<T>(1), x,
+          label);
     }
 }
 
@@ -264,15 +309,19 @@ TEMPLATE_TEST_CASE("cuda: optimiser steps equal the CPU's", "[parity]", float, d
     list[2] = {c, pw + a, pg + a, pm ? pm + a : nullptr, pv ? pv + a : nullptr, 1};
     return list;
   };
-  run("adamw", [&](auto& b, T* pw, T* pm, T* pv, T* pg) {
-    b.update(adamw_step{0.1, 0.9, 0.99, 1e-3, 0.2, 0.5}, tensors(pw, pm, pv, pg));
-  }, w, m, v, g);
-  run("sgd with momentum", [&](auto& b, T* pw, T* pm, T* pg) {
-    b.update(sgd_step{0.1, 0.9, 0.2, 0.5}, tensors(pw, pm, nullptr, pg));
-  }, w, m, g);
-  run("sgd", [&](auto& b, T* pw, T* pg) {
-    b.update(sgd_step{0.1, 0.9, 0.2, 0.5}, tensors(pw, nullptr, nullptr, pg));
-  }, w, g);
+  run(
+      "adamw",
+      [&](auto& b, T* pw, T* pm, T* pv, T* pg) {
+        b.update(adamw_step{0.1, 0.9, 0.99, 1e-3, 0.2, 0.5}, tensors(pw, pm, pv, pg));
+      },
+      w, m, v, g);
+  run(
+      "sgd with momentum",
+      [&](auto& b, T* pw, T* pm, T* pg) { b.update(sgd_step{0.1, 0.9, 0.2, 0.5}, tensors(pw, pm, nullptr, pg)); }, w, m,
+      g);
+  run(
+      "sgd", [&](auto& b, T* pw, T* pg) { b.update(sgd_step{0.1, 0.9, 0.2, 0.5}, tensors(pw, nullptr, nullptr, pg)); },
+      w, g);
   run("nothing", [&](auto& b, T*) { b.update(sgd_step{0.1, 0.9, 0.2, 0.5}, {}); }, w);
 }
 
@@ -291,32 +340,35 @@ void compare_products(both<T>& run, const std::vector<product_case>& list) {
   std::size_t as = 0, bs = 0, cs = 0, biases = 0;
   for (const auto& p : list) as += p.m * p.k, bs += p.k * p.n, cs += p.m * (p.n + 2), biases += p.n;
   const auto c0 = draw<T>(cs, "c"), gates = draw<T>(cs, "gate");
-  run("gemm", [&](auto& b, T* c, T* pre, T* x, T* y, T* bias, T* gate) {
-    std::vector<gemm_task<T>> tasks;
-    std::vector<std::vector<T>> packed;
-    for (const auto& p : list) {
-      gemm_task<T> t;
-      t.m = p.m, t.n = p.n, t.k = p.k;
-      t.a = p.a_turned ? matrix_view<T>::transposed(x, p.m) : matrix_view<T>::plain(x, p.k);
-      t.b = p.b_turned ? matrix_view<T>::transposed(y, p.k) : matrix_view<T>::plain(y, p.n);
-      t.beta = T(p.beta), t.c = c, t.ldc = p.n + 2, t.act = p.act;
-      if (p.bias) t.bias = bias;
-      if (p.pre) t.pre = pre;
-      if (p.gate) t.gate = gate;
-      if (const std::size_t size = b.packed_size(t.k, t.n)) {
-        packed.emplace_back(size + 16);
-        auto* at = packed.back().data();
-        while (reinterpret_cast<std::uintptr_t>(at) % 64) ++at;
-        const pack_task<T> one{t.k, t.n, t.b, at};
-        b.pack(std::span(&one, 1));
-        t.packed_b = at;
-      }
-      tasks.push_back(t);
-      x += p.m * p.k, y += p.k * p.n, c += p.m * (p.n + 2), pre += p.m * (p.n + 2), bias += p.n;
-      gate += p.m * (p.n + 2);
-    }
-    b.gemm(std::span<const gemm_task<T>>(tasks));
-  }, c0, draw<T>(cs, "pre"), draw<T>(as, "a"), draw<T>(bs, "b"), draw<T>(biases, "bias"), gates);
+  run(
+      "gemm",
+      [&](auto& b, T* c, T* pre, T* x, T* y, T* bias, T* gate) {
+        std::vector<gemm_task<T>> tasks;
+        std::vector<std::vector<T>> packed;
+        for (const auto& p : list) {
+          gemm_task<T> t;
+          t.m = p.m, t.n = p.n, t.k = p.k;
+          t.a = p.a_turned ? matrix_view<T>::transposed(x, p.m) : matrix_view<T>::plain(x, p.k);
+          t.b = p.b_turned ? matrix_view<T>::transposed(y, p.k) : matrix_view<T>::plain(y, p.n);
+          t.beta = T(p.beta), t.c = c, t.ldc = p.n + 2, t.act = p.act;
+          if (p.bias) t.bias = bias;
+          if (p.pre) t.pre = pre;
+          if (p.gate) t.gate = gate;
+          if (const std::size_t size = b.packed_size(t.k, t.n)) {
+            packed.emplace_back(size + 16);
+            auto* at = packed.back().data();
+            while (reinterpret_cast<std::uintptr_t>(at) % 64) ++at;
+            const pack_task<T> one{t.k, t.n, t.b, at};
+            b.pack(std::span(&one, 1));
+            t.packed_b = at;
+          }
+          tasks.push_back(t);
+          x += p.m * p.k, y += p.k * p.n, c += p.m * (p.n + 2), pre += p.m * (p.n + 2), bias += p.n;
+          gate += p.m * (p.n + 2);
+        }
+        b.gemm(std::span<const gemm_task<T>>(tasks));
+      },
+      c0, draw<T>(cs, "pre"), draw<T>(as, "a"), draw<T>(bs, "b"), draw<T>(biases, "bias"), gates);
 }
 
 }  // namespace
@@ -366,14 +418,14 @@ TEMPLATE_TEST_CASE("cuda: convolutions and pooling equal the CPU's", "[parity]",
   using T = TestType;
   both<T> run;
   run.tolerance *= 10;
-  const conv_task list[] = {
-      // n, h, w, cin, cout, kernel, pad, pool, relu
-      {3, 8, 8, 2, 5, 3, 1, 2, true},   {2, 7, 9, 1, 3, 3, 0, 1, false}, {5, 6, 5, 3, 4, 2, 1, 3, true},
-      {1, 3, 3, 1, 1, 3, 0, 1, true},   {4, 5, 5, 2, 3, 1, 0, 2, false}, {0, 8, 8, 2, 5, 3, 1, 2, true},
-      {40, 10, 10, 2, 3, 3, 1, 2, true}, {2, 4, 4, 33, 34, 3, 2, 1, true}};
+  const conv_task list[] = {// n, h, w, cin, cout, kernel, pad, pool, relu
+                            {3, 8, 8, 2, 5, 3, 1, 2, true},    {2, 7, 9, 1, 3, 3, 0, 1, false},
+                            {5, 6, 5, 3, 4, 2, 1, 3, true},    {1, 3, 3, 1, 1, 3, 0, 1, true},
+                            {4, 5, 5, 2, 3, 1, 0, 2, false},   {0, 8, 8, 2, 5, 3, 1, 2, true},
+                            {40, 10, 10, 2, 3, 3, 1, 2, true}, {2, 4, 4, 33, 34, 3, 2, 1, true}};
   for (const conv_task& t : list) {
-    INFO(t.n << " x " << t.h << " x " << t.w << " x " << t.cin << " -> " << t.cout << ", kernel " << t.kernel << ", pad "
-             << t.pad << ", pool " << t.pool);
+    INFO(t.n << " x " << t.h << " x " << t.w << " x " << t.cin << " -> " << t.cout << ", kernel " << t.kernel
+             << ", pad " << t.pad << ", pool " << t.pool);
     const auto x = draw<T>(t.n * t.h * t.w * t.cin, "x"), w = draw<T>(t.kernel * t.kernel * t.cin * t.cout, "w"),
                bias = draw<T>(t.cout, "bias");
     const std::size_t outputs = t.n * t.out_h() * t.out_w() * t.cout;
@@ -394,11 +446,14 @@ TEMPLATE_TEST_CASE("cuda: convolutions and pooling equal the CPU's", "[parity]",
     const auto dy = draw<T>(outputs, "dy");
     for (const double beta_ : betas) {
       const T beta = T(beta_);
-      run("conv2d_gradient", [&](auto& b, T* dx, T* dw, T* db, T* in, T* weights, T* out, unsigned char* argmax, T* g) {
-        workspace(b, true, [&](T* p) {
-          b.conv2d_gradient(t, in, weights, out, t.pool > 1 ? argmax : nullptr, g, beta, dx, beta, dw, beta, db, p);
-        });
-      }, target(x.size(), beta), target(w.size(), beta), target(bias.size(), beta), x, w, y, winners, dy);
+      run(
+          "conv2d_gradient",
+          [&](auto& b, T* dx, T* dw, T* db, T* in, T* weights, T* out, unsigned char* argmax, T* g) {
+            workspace(b, true, [&](T* p) {
+              b.conv2d_gradient(t, in, weights, out, t.pool > 1 ? argmax : nullptr, g, beta, dx, beta, dw, beta, db, p);
+            });
+          },
+          target(x.size(), beta), target(w.size(), beta), target(bias.size(), beta), x, w, y, winners, dy);
     }
     const conv_task pool{t.n, t.h, t.w, t.cin, t.cin, 1, 0, t.pool, false};
     const std::size_t pooled = t.n * pool.out_h() * pool.out_w() * t.cin;
@@ -406,15 +461,17 @@ TEMPLATE_TEST_CASE("cuda: convolutions and pooling equal the CPU's", "[parity]",
     for (T& v : ties) v = std::round(v);
     if (ties.size() > 20) ties[7] = std::numeric_limits<T>::quiet_NaN();
     std::vector<unsigned char> places(pooled, 99);
-    run("max_pool", [&](auto& b, T* out, unsigned char* argmax, T* in) { b.max_pool(pool, in, out, argmax); },
+    run(
+        "max_pool", [&](auto& b, T* out, unsigned char* argmax, T* in) { b.max_pool(pool, in, out, argmax); },
         unset<T>(pooled), places, ties);
     std::vector<T> out(pooled);
     run.cpu.max_pool(pool, ties.data(), out.data(), places.data());
     for (const double beta_ : betas) {
       const T beta = T(beta_);
-      run("max_pool_gradient", [&](auto& b, T* dx, unsigned char* argmax, T* g) {
-        b.max_pool_gradient(pool, argmax, g, beta, dx);
-      }, target(x.size(), beta), places, draw<T>(pooled, "g"));
+      run(
+          "max_pool_gradient",
+          [&](auto& b, T* dx, unsigned char* argmax, T* g) { b.max_pool_gradient(pool, argmax, g, beta, dx); },
+          target(x.size(), beta), places, draw<T>(pooled, "g"));
     }
   }
 }
@@ -449,9 +506,14 @@ TEST_CASE("cuda: ids and labels out of range are reported by the next download, 
     f(id.data());
   };
   says([&](auto& b, float* in, float* out) { with_ids(b, [&](id_type* id) { b.pick(12, 4, 1, id, in, out); }); });
-  says([&](auto& b, float* in, float* out) { with_ids(b, [&](id_type* id) { b.gather_rows(12, 4, 5, in, id, out); }); });
-  says([&](auto& b, float* in, float* out) { with_ids(b, [&](id_type* id) { b.gather_columns(12, 4, 1, in, id, out); }); });
-  says([&](auto& b, float* in, float* out) { with_ids(b, [&](id_type* id) { b.cross_entropy(12, 4, in, id, out, nullptr); }); });
+  says(
+      [&](auto& b, float* in, float* out) { with_ids(b, [&](id_type* id) { b.gather_rows(12, 4, 5, in, id, out); }); });
+  says([&](auto& b, float* in, float* out) {
+    with_ids(b, [&](id_type* id) { b.gather_columns(12, 4, 1, in, id, out); });
+  });
+  says([&](auto& b, float* in, float* out) {
+    with_ids(b, [&](id_type* id) { b.cross_entropy(12, 4, in, id, out, nullptr); });
+  });
   says([&](auto& b, float*, float*) {
     using B = std::remove_reference_t<decltype(b)>;
     buffer<B, id_type> position(b, bad), source(b, bad);
@@ -482,6 +544,7 @@ TEST_CASE("cuda: memory, draws, seeds and moves", "[parity]") {
   CHECK(moved.seed() == 5);
   buffer<cuda, float> there(moved, {1, 2, 3});
   CHECK(there.host() == std::vector<float>{1, 2, 3});
-  CHECK(support::contains(support::message([] { cuda(1, 4711); }), "cuda, number of the device: expected 0 <= device < "));
+  CHECK(support::contains(support::message([] { cuda(1, 4711); }),
+                          "cuda, number of the device: expected 0 <= device < "));
   CHECK(support::contains(support::message([] { cuda(1, -1); }), "found -1"));
 }

@@ -45,7 +45,8 @@ outcome<typename B::scalar> train(B backend, const S& spec, const shape& io) {
     const step_options options{.clip_norm = 1};
     out.losses.push_back(
         step % 3 ? train_step(m, optimizer::adamw{.lr = 0.01}, loss::cross_entropy{}, data.x, data.label, options)
-                 : train_step(m, optimizer::sgd{.lr = 0.01, .momentum = 0.9}, loss::cross_entropy{}, data.x, data.label, options));
+                 : train_step(m, optimizer::sgd{.lr = 0.01, .momentum = 0.9}, loss::cross_entropy{}, data.x, data.label,
+                              options));
   }
   for (auto* p : m.parameters()) out.weights.push_back(p->host());
   return out;
@@ -85,7 +86,8 @@ TEST_CASE("cuda: a label out of range stops a step before anything has changed",
   zoo::batch<float> data(9, zoo::rows_of_20, 1);
   const auto before = m.parameters()[0]->host();
   data.label[4] = 6;
-  const auto said = support::message([&] { train_step(m, optimizer::adamw{}, loss::cross_entropy{}, data.x, data.label); });
+  const auto said =
+      support::message([&] { train_step(m, optimizer::adamw{}, loss::cross_entropy{}, data.x, data.label); });
   CHECK(said == "modx: cross_entropy, label of token 4: expected 0 <= label < 6, found 6");
   CHECK(m.parameters()[0]->host() == before);
 }

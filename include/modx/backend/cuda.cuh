@@ -40,7 +40,8 @@ struct basic_cuda<T>::state {
       blocks += gpu::pieces(t.size);
     }
     if (updates.empty()) return {nullptr, 0, 0};
-    return {device.table(std::span<const gpu::update_entry<T>>(updates)), static_cast<unsigned>(updates.size()), blocks};
+    return {device.table(std::span<const gpu::update_entry<T>>(updates)), static_cast<unsigned>(updates.size()),
+            blocks};
   }
 };
 
@@ -54,15 +55,25 @@ template <class T>
 basic_cuda<T>::~basic_cuda() = default;
 
 template <class T>
-std::uint64_t basic_cuda<T>::seed() const { return state_->seed; }
+std::uint64_t basic_cuda<T>::seed() const {
+  return state_->seed;
+}
 template <class T>
-void basic_cuda<T>::use_tf32(bool on) { state_->products.tf32 = on; }
+void basic_cuda<T>::use_tf32(bool on) {
+  state_->products.tf32 = on;
+}
 template <class T>
-void basic_cuda<T>::set_product_engine(product_engine engine) { state_->products.engine = engine; }
+void basic_cuda<T>::set_product_engine(product_engine engine) {
+  state_->products.engine = engine;
+}
 template <class T>
-void basic_cuda<T>::synchronize() const { state_->device.settle(); }
+void basic_cuda<T>::synchronize() const {
+  state_->device.settle();
+}
 template <class T>
-std::size_t basic_cuda<T>::allocations() const { return state_->device.allocations(); }
+std::size_t basic_cuda<T>::allocations() const {
+  return state_->device.allocations();
+}
 
 template <class T>
 matrix<T> basic_cuda<T>::normal(std::size_t rows, std::size_t cols, T sd) {
@@ -73,9 +84,13 @@ matrix<T> basic_cuda<T>::normal(std::size_t rows, std::size_t cols, T sd) {
 }
 
 template <class T>
-void* basic_cuda<T>::allocate(std::size_t bytes) { return state_->device.allocate(bytes); }
+void* basic_cuda<T>::allocate(std::size_t bytes) {
+  return state_->device.allocate(bytes);
+}
 template <class T>
-void basic_cuda<T>::deallocate(void* p, std::size_t) noexcept { state_->device.deallocate(p); }
+void basic_cuda<T>::deallocate(void* p, std::size_t) noexcept {
+  state_->device.deallocate(p);
+}
 template <class T>
 void basic_cuda<T>::upload(void* device, const void* host, std::size_t bytes) {
   state_->device.upload(device, host, bytes);
@@ -87,11 +102,11 @@ void basic_cuda<T>::download(void* host, const void* device, std::size_t bytes) 
 
 template class basic_cuda<float>;
 template class basic_cuda<double>;
-#define MODX_INSTANTIATE_UNARY(T, F)                                           \
-  template void basic_cuda<T>::map(F, std::size_t, const T*, T*);              \
+#define MODX_INSTANTIATE_UNARY(T, F)                              \
+  template void basic_cuda<T>::map(F, std::size_t, const T*, T*); \
   template void basic_cuda<T>::map_gradient(F, std::size_t, const T*, const T*, const T*, T, T*);
-#define MODX_INSTANTIATE_BINARY(T, F)                                          \
-  template void basic_cuda<T>::zip(F, std::size_t, const T*, const T*, T*);    \
+#define MODX_INSTANTIATE_BINARY(T, F)                                       \
+  template void basic_cuda<T>::zip(F, std::size_t, const T*, const T*, T*); \
   template void basic_cuda<T>::zip_gradient(F, int, std::size_t, const T*, const T*, const T*, T, T*);
 MODX_FOR_EACH_UNARY(MODX_INSTANTIATE_UNARY, float)
 MODX_FOR_EACH_UNARY(MODX_INSTANTIATE_UNARY, double)

@@ -59,7 +59,7 @@ class basic_cuda {
   void gemm(std::span<const gemm_task<T>> tasks);
   void gemm(const gemm_task<T>& task) { gemm(std::span(&task, 1)); }
 
-  // -- elementwise: y = f(x), dx = beta dx + dy f'(x); instantiated for the functors of ops/functor.hpp
+  // -- elementwise: y = f(x), dx = beta dx + dy f'(x); instantiated for the functors of backend/functor.hpp
   template <class F>
   void map(F f, std::size_t n, const T* x, T* y);
   template <class F>
@@ -73,8 +73,7 @@ class basic_cuda {
 
   // -- rows and columns of n x d
   void rows(row_function f, std::size_t n, std::size_t d, const T* x, T* y);
-  void rows_gradient(row_function f, std::size_t n, std::size_t d, const T* x, const T* y, const T* dy, T beta,
-                     T* dx);
+  void rows_gradient(row_function f, std::size_t n, std::size_t d, const T* x, const T* y, const T* dy, T beta, T* dx);
   /// y (n x d) = beta y + x scaled by row: s is n x 1.
   void scale_rows(std::size_t n, std::size_t d, const T* x, const T* s, T beta, T* y);
   /// y (n x 1) = beta y + row-wise dot products of a and b.
@@ -99,8 +98,7 @@ class basic_cuda {
                              T beta_w, T* dw, T beta_y, T* dy);
   /// out (n x m) = y[t, id[t], :], or back into zeros.
   void pick(std::size_t n, std::size_t e, std::size_t m, const std::int32_t* id, const T* y, T* out);
-  void pick_gradient(std::size_t n, std::size_t e, std::size_t m, const std::int32_t* id, const T* dout, T beta,
-                     T* dy);
+  void pick_gradient(std::size_t n, std::size_t e, std::size_t m, const std::int32_t* id, const T* dout, T beta, T* dy);
 
   // -- routing
   /// The k largest of each row, largest first, ties to the lowest index: ids n x k.
@@ -112,21 +110,20 @@ class basic_cuda {
   void gather_rows(std::size_t n, std::size_t rows, std::size_t d, const T* x, const std::int32_t* id, T* y);
   /// y (n x k) = x (n x e)[t, id[t, s]] and its gradient (ids of a row are distinct).
   void gather_columns(std::size_t n, std::size_t e, std::size_t k, const T* x, const std::int32_t* id, T* y);
-  void gather_columns_gradient(std::size_t n, std::size_t e, std::size_t k, const T* dy, const std::int32_t* id,
-                               T beta, T* dx);
+  void gather_columns_gradient(std::size_t n, std::size_t e, std::size_t k, const T* dy, const std::int32_t* id, T beta,
+                               T* dx);
   /// out (n x m) = beta out + sum over slots of w[t, s] y[position[t, s]], in slot order; w null means 1.
   void combine(const permutation& p, std::size_t m, const T* w, const T* y, T beta, T* out);
   /// dw[t, s] = beta_w dw + <dout[t], y[row]>;  dy[row] = w[t, s] dout[t].
-  void combine_gradient(const permutation& p, std::size_t m, const T* w, const T* y, const T* dout, T beta_w,
-                        T* dw, T* dy);
+  void combine_gradient(const permutation& p, std::size_t m, const T* w, const T* y, const T* dout, T beta_w, T* dw,
+                        T* dy);
 
   // -- losses: *loss = mean over rows; `gradient` (n x c) is d loss / d x
   void cross_entropy(std::size_t n, std::size_t c, const T* x, const std::int32_t* label, T* loss, T* gradient);
 
   // -- convolution
   std::size_t conv_workspace(const conv_task& task, bool backward) const;
-  void conv2d(const conv_task& task, const T* x, const T* w, const T* bias, T* y, unsigned char* argmax,
-              T* workspace);
+  void conv2d(const conv_task& task, const T* x, const T* w, const T* bias, T* y, unsigned char* argmax, T* workspace);
   void conv2d_gradient(const conv_task& task, const T* x, const T* w, const T* y, const unsigned char* argmax,
                        const T* dy, T beta_x, T* dx, T beta_w, T* dw, T beta_b, T* dbias, T* workspace);
   void max_pool(const conv_task& task, const T* x, T* y, unsigned char* argmax);

@@ -9,14 +9,6 @@ namespace modx::gpu {
 /// "13.0" of 13000.
 inline std::string version_text(int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); }
 
-/// "compute capability 7.5" of a device.
-inline std::string capability(int device) {
-  int major = 0, minor = 0;
-  (void)cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
-  (void)cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
-  return std::to_string(major) + "." + std::to_string(minor);
-}
-
 [[noreturn]] inline void fail(cudaError_t code, const char* call) {
   switch (code) {
     case cudaErrorInsufficientDriver: {
@@ -30,9 +22,17 @@ inline std::string capability(int device) {
       throw error("cuda", "a CUDA device", "none (look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use modx::cpu)");
     case cudaErrorNoKernelImageForDevice:
     case cudaErrorInvalidDeviceFunction:
-    case cudaErrorUnsupportedPtxVersion:
-      throw error("cuda", "code for this GPU in the program",
-                  "none (build modx::cuda with its compute capability in CMAKE_CUDA_ARCHITECTURES)");
+    case cudaErrorUnsupportedPtxVersion: {
+      int device = 0, major = 0, minor = 0;
+      (void)cudaGetDevice(&device);
+      (void)cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+      (void)cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+      const std::string digits = std::to_string(major) + std::to_string(minor);
+      throw error("cuda",
+                  "code for compute capability " + std::to_string(major) + "." + std::to_string(minor) + " (device " +
+                      std::to_string(device) + ") in the program",
+                  "none (build modx::cuda with CMAKE_CUDA_ARCHITECTURES=" + digits + ")");
+    }
     case cudaErrorMemoryAllocation: {
       std::size_t free = 0, total = 0;
       (void)cudaMemGetInfo(&free, &total);

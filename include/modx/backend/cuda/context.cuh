@@ -19,18 +19,16 @@ namespace modx::gpu {
 using report_slot = unsigned long long;
 inline constexpr report_slot nothing_to_report = ~report_slot(0);
 
-template <class F>
+/// What CUDA hands out and `close` takes back.
+template <auto close>
 struct closes {
   template <class P>
-  void operator()(P* p) const noexcept { (void)F()(p); }
+  void operator()(P* p) const noexcept {
+    (void)close(p);
+  }
 };
-struct close_stream { cudaError_t operator()(cudaStream_t s) const { return cudaStreamDestroy(s); } };
-struct close_event { cudaError_t operator()(cudaEvent_t e) const { return cudaEventDestroy(e); } };
-struct close_pool { cudaError_t operator()(cudaMemPool_t p) const { return cudaMemPoolDestroy(p); } };
-struct close_blas { cublasStatus_t operator()(cublasHandle_t h) const { return cublasDestroy(h); } };
-struct close_pinned { cudaError_t operator()(void* p) const { return cudaFreeHost(p); } };
-template <class H, class F>
-using handle = std::unique_ptr<std::remove_pointer_t<H>, closes<F>>;
+template <class H, auto close>
+using handle = std::unique_ptr<std::remove_pointer_t<H>, closes<close>>;
 
 /// The blocks of a launch and their threads.
 struct geometry {
@@ -49,23 +47,23 @@ class context {
   };
   /// A stream with its own cuBLAS handle and workspace, so that its products have the same bits every time.
   struct lane {
-    handle<cudaStream_t, close_stream> stream;
-    handle<cublasHandle_t, close_blas> blas;
-    handle<cudaEvent_t, close_event> done;
+    handle<cudaStream_t, cudaStreamDestroy> stream;
+    handle<cublasHandle_t, cublasDestroy> blas;
+    handle<cudaEvent_t, cudaEventDestroy> done;
     void* workspace = nullptr;
   };
 
   int device_;
-  handle<cudaMemPool_t, close_pool> pool_;
+  handle<cudaMemPool_t, cudaMemPoolDestroy> pool_;
   std::array<lane, lanes> lanes_;
-  handle<cudaEvent_t, close_event> fork_;
-  std::unique_ptr<std::byte, closes<close_pinned>> pinned_;
+  handle<cudaEvent_t, cudaEventDestroy> fork_;
+  std::unique_ptr<std::byte, closes<cudaFreeHost>> pinned_;
   std::byte* staged_ = nullptr;  // device side of pinned_
   std::size_t staging_ = 0, staging_used_ = 0;
   void* scratch_ = nullptr;
   std::size_t scratch_bytes_ = 0;
   report_slot* slots_ = nullptr;
-  std::unique_ptr<report_slot, closes<close_pinned>> found_;  // pinned copy of slots_
+  std::unique_ptr<report_slot, closes<cudaFreeHost>> found_;  // pinned copy of slots_
   std::vector<report> reports_;
   std::size_t allocations_ = 0;
 

@@ -1,4 +1,5 @@
-// CUDA backend: convolution as im2col + product, a part of the images at a time, and max-pooling.  Images are channels-last.
+// CUDA backend: convolution as im2col + product, a part of the images at a time, and max-pooling.  Images are
+// channels-last.
 #pragma once
 #include <modx/backend/cpu/conv_shape.hpp>
 #include <modx/backend/cuda.hpp>
@@ -14,7 +15,8 @@ struct conv_part {
   MODX_HD unsigned depth() const { return kernel * kernel * cin; }
 };
 
-/// cols (n ch cw) x (kernel^2 cin) = the patch of x under each pixel of the convolution, zeros outside; a thread a cell.
+/// cols (n ch cw) x (kernel^2 cin) = the patch of x under each pixel of the convolution, zeros outside; a thread a
+/// cell.
 template <class T>
 __global__ void take_patches(conv_part s, const T* x, T* cols) {
   for_cells(std::size_t(s.n) * s.ch * s.cw, s.depth(), [=](std::size_t r, std::size_t q) {
@@ -83,8 +85,8 @@ struct conv_parts {
     if (most > 0x3fffffff) throw error(where, "an image of fewer than 2^30 values", std::to_string(most));
     images = std::max<std::size_t>(1, std::min(wanted / most, n));
     const auto u = [](std::size_t v) { return static_cast<unsigned>(v); };
-    one = {u(images), u(t.h), u(t.w), u(t.cin), u(t.cout), u(t.kernel), u(t.pad), u(t.pool),
-           u(e.h_conv), u(e.w_conv), u(e.h_out), u(e.w_out)};
+    one = {u(images), u(t.h),    u(t.w),      u(t.cin),    u(t.cout),  u(t.kernel),
+           u(t.pad),  u(t.pool), u(e.h_conv), u(e.w_conv), u(e.h_out), u(e.w_out)};
   }
   std::size_t pixels() const { return std::size_t(one.ch) * one.cw; }
   std::size_t inputs() const { return std::size_t(one.h) * one.w * one.cin; }
@@ -130,8 +132,8 @@ void basic_cuda<T>::conv2d(const conv_task& task, const T* x, const T* w, const 
     product.bias = bias, product.act = task.relu ? activation::relu : activation::none;
     gemm(product);
     if (part.pool == 1 || parts.outputs() == 0) return;
-    device.launch(gpu::pool_windows<T>, gpu::cells(std::size_t(part.n) * part.oh * part.ow, part.cout), part, before_pool,
-                  out, argmax ? argmax + first * parts.outputs() : nullptr);
+    device.launch(gpu::pool_windows<T>, gpu::cells(std::size_t(part.n) * part.oh * part.ow, part.cout), part,
+                  before_pool, out, argmax ? argmax + first * parts.outputs() : nullptr);
   });
 }
 template <class T>
@@ -171,8 +173,8 @@ void basic_cuda<T>::conv2d_gradient(const conv_task& task, const T* x, const T* 
       product.b = matrix_view<T>::transposed(w, part.cout);
       product.c = cols, product.ldc = depth;
       gemm(product);
-      device.launch(gpu::put_patches<T>, gpu::cells(std::size_t(part.n) * part.h * part.w, part.cin), part, cols, beta_x,
-                    dx + first * parts.inputs());
+      device.launch(gpu::put_patches<T>, gpu::cells(std::size_t(part.n) * part.h * part.w, part.cin), part, cols,
+                    beta_x, dx + first * parts.inputs());
     }
   });
 }

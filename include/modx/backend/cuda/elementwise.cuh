@@ -2,7 +2,7 @@
 #pragma once
 #include <modx/backend/cuda.hpp>
 #include <modx/backend/cuda/loops.cuh>
-#include <modx/ops/functor.hpp>
+#include <modx/backend/functor.hpp>
 
 namespace modx::gpu {
 
@@ -89,8 +89,7 @@ void basic_cuda<T>::zip_gradient(F f, int side, std::size_t n, const T* a, const
   if (n) state_->device.launch(gpu::zip_gradient_each<T, F>, gpu::elements(n), f, side, n, a, b, dy, beta, dx);
 }
 template <class T>
-void basic_cuda<T>::activation_gradient(activation act, std::size_t n, const T* pre, const T* y, const T* dy,
-                                        T* dpre) {
+void basic_cuda<T>::activation_gradient(activation act, std::size_t n, const T* pre, const T* y, const T* dy, T* dpre) {
   if (n) state_->device.launch(gpu::activation_gradient_each<T>, gpu::elements(n), act, n, pre, y, dy, dpre);
 }
 

@@ -39,7 +39,8 @@ void basic_cuda<T>::cross_entropy(std::size_t n, std::size_t c, const T* x, cons
   auto* slot = device.reporter("cross_entropy", c, "label");
   auto* parts = device.template scratch<double>(n);
   device.launch(gpu::cross_entropy_rows<T>, gpu::row_groups(n, g), n, c, g, x, label, parts, gradient, slot);
-  device.launch(gpu::sum_of_parts<T>, gpu::geometry{dim3(1), dim3(gpu::block_threads)}, n, 1.0 / double(n), parts, loss);
+  device.launch(gpu::sum_of_parts<T>, gpu::geometry{dim3(1), dim3(gpu::block_threads)}, n, 1.0 / double(n), parts,
+                loss);
 }
 
 }  // namespace modx

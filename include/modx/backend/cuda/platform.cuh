@@ -1,4 +1,5 @@
-// What the backend needs of CUDA, in one place.  MODX_CUDA_PLATFORM names a header that stands in for it (the tests' emulator).
+// What the backend needs of CUDA, in one place.  MODX_CUDA_PLATFORM names a header that stands in for it (the tests'
+// emulator).
 #pragma once
 #if defined(MODX_CUDA_PLATFORM)
 #include MODX_CUDA_PLATFORM

@@ -1,4 +1,5 @@
-// CUDA backend: products by cuBLAS in two ways, and what follows a product (bias, activation, gate) in one launch for all.
+// CUDA backend: products by cuBLAS in two ways, and what follows a product (bias, activation, gate) in one launch for
+// all.
 #pragma once
 #include <modx/backend/cuda.hpp>
 #include <modx/backend/cuda/loops.cuh>
@@ -6,7 +7,8 @@
 
 namespace modx::gpu {
 
-/// One product for cuBLAS, whose matrices are column-major: c^T (n x m) = b^T a^T, so b comes first and rows are columns.
+/// One product for cuBLAS, whose matrices are column-major: c^T (n x m) = b^T a^T, so b comes first and rows are
+/// columns.
 template <class T>
 struct product {
   int m, n, k;
@@ -83,9 +85,9 @@ inline cublasStatus_t call_grouped(cublasHandle_t h, const cublasOperation_t* ta
   return cublasSgemmGroupedBatched(h, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, groups, size);
 }
 inline cublasStatus_t call_grouped(cublasHandle_t h, const cublasOperation_t* ta, const cublasOperation_t* tb,
-                                   const int* m, const int* n, const int* k, const double* alpha, const double* const* a,
-                                   const int* lda, const double* const* b, const int* ldb, const double* beta,
-                                   double* const* c, const int* ldc, int groups, const int* size) {
+                                   const int* m, const int* n, const int* k, const double* alpha,
+                                   const double* const* a, const int* lda, const double* const* b, const int* ldb,
+                                   const double* beta, double* const* c, const int* ldc, int groups, const int* size) {
   return cublasDgemmGroupedBatched(h, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, groups, size);
 }
 
@@ -130,8 +132,8 @@ class multiplier {
     device.fork(lanes);
     for (std::size_t i = 0; i < products_.size(); ++i) {
       const auto& p = products_[i];
-      MODX_CUDA_CHECK(cublasGemmEx(device.blas(i % lanes), p.a_op, p.b_op, p.m, p.n, p.k, &one, p.a, type, p.lda, p.b, type,
-                                   p.ldb, &p.beta, p.c, type, p.ldc, compute, CUBLAS_GEMM_DEFAULT));
+      MODX_CUDA_CHECK(cublasGemmEx(device.blas(i % lanes), p.a_op, p.b_op, p.m, p.n, p.k, &one, p.a, type, p.lda, p.b,
+                                   type, p.ldb, &p.beta, p.c, type, p.ldc, compute, CUBLAS_GEMM_DEFAULT));
     }
     device.join(lanes);
   }
@@ -152,11 +154,13 @@ class multiplier {
     const T* const* table = device.table(std::span<const T* const>(g.pointers));
     const auto h = device.blas();
     MODX_CUDA_CHECK(cublasSetMathMode(h, tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH));
-    MODX_CUDA_CHECK(call_grouped(h, g.a_op.data(), g.b_op.data(), g.m.data(), g.n.data(), g.k.data(), g.alpha.data(), table,
-                                 g.lda.data(), table + n, g.ldb.data(), g.beta.data(), const_cast<T* const*>(table + 2 * n),
-                                 g.ldc.data(), static_cast<int>(n), g.size.data()));
+    MODX_CUDA_CHECK(call_grouped(h, g.a_op.data(), g.b_op.data(), g.m.data(), g.n.data(), g.k.data(), g.alpha.data(),
+                                 table, g.lda.data(), table + n, g.ldb.data(), g.beta.data(),
+                                 const_cast<T* const*>(table + 2 * n), g.ldc.data(), static_cast<int>(n),
+                                 g.size.data()));
   }
-  /// Many small products gain more from one call than each loses by its tile.  Unmeasured: the limit is 64 x 1024 x 1024.
+  /// Many small products gain more from one call than each loses by its tile.  Unmeasured: the limit is 64 x 1024 x
+  /// 1024.
   bool prefers_groups() const {
     if (engine != product_engine::automatic) return engine == product_engine::grouped;
     double work = 0;
@@ -188,12 +192,16 @@ class multiplier {
 namespace modx {
 
 template <class T>
-std::size_t basic_cuda<T>::packed_size(std::size_t, std::size_t) const { return 0; }  // cuBLAS packs for itself
+std::size_t basic_cuda<T>::packed_size(std::size_t, std::size_t) const {
+  return 0;
+}  // cuBLAS packs for itself
 template <class T>
 void basic_cuda<T>::pack(std::span<const pack_task<T>> tasks) {
   if (!tasks.empty()) throw error("pack: the CUDA backend packs nothing (packed_size() is 0)");
 }
 template <class T>
-void basic_cuda<T>::gemm(std::span<const gemm_task<T>> tasks) { state_->products.run(state_->device, tasks); }
+void basic_cuda<T>::gemm(std::span<const gemm_task<T>> tasks) {
+  state_->products.run(state_->device, tasks);
+}
 
 }  // namespace modx

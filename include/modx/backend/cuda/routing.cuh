@@ -5,7 +5,8 @@
 
 namespace modx::gpu {
 
-/// Does number or NaN a at place i come before b at j?  Larger first, NaN behind every number, ties to the lowest place.
+/// Does number or NaN a at place i come before b at j?  Larger first, NaN behind every number, ties to the lowest
+/// place.
 template <class T>
 __device__ bool comes_before(T a, unsigned i, T b, unsigned j) {
   const bool nan_a = a != a, nan_b = b != b;
@@ -30,7 +31,8 @@ __global__ void choose_largest(std::size_t n, unsigned e, unsigned k, unsigned g
       for (unsigned o = g / 2; o > 0; o /= 2) {
         const unsigned other = __shfl_xor_sync(~0u, best, static_cast<int>(o));
         const T other_value = __shfl_xor_sync(~0u, value, static_cast<int>(o));
-        if (other < e && (best == e || comes_before(other_value, other, value, best))) best = other, value = other_value;
+        if (other < e && (best == e || comes_before(other_value, other, value, best)))
+          best = other, value = other_value;
       }
       last = best, last_value = value;
       if (live && lane == 0) id[t * k + s] = static_cast<std::int32_t>(best);
@@ -42,8 +44,7 @@ inline constexpr unsigned slots_per_block = 256;
 
 /// counts[i][block] = slots of the block that chose expert i; counts: e x blocks.  Thread = slot.
 template <class I>
-__global__ void count_slots(std::size_t slots, std::size_t k, unsigned e, const I* id, I* counts,
-                                   report_slot* slot) {
+__global__ void count_slots(std::size_t slots, std::size_t k, unsigned e, const I* id, I* counts, report_slot* slot) {
   for (unsigned i = threadIdx.x; i < e; i += blockDim.x) counts[std::size_t(i) * gridDim.x + blockIdx.x] = 0;
   __syncthreads();
   const std::size_t s = std::size_t(blockIdx.x) * slots_per_block + threadIdx.x;
@@ -85,12 +86,11 @@ __global__ void scan_totals(unsigned e, const I* total, I* offsets) {
   }
   if (lane == 0) offsets[0] = 0;
 }
-/// position[s] = offsets[expert] + slots of that expert in earlier blocks + earlier ones in this block; source[position] =
-/// token.  Thread = slot.
+/// position[s] = offsets[expert] + slots of that expert in earlier blocks + earlier ones in this block;
+/// source[position] = token.  Thread = slot.
 template <class I>
-__global__ void place_slots(std::size_t slots, std::size_t k, unsigned e, const I* id,
-                                   const I* offsets, const I* counts, I* position,
-                                   I* source) {
+__global__ void place_slots(std::size_t slots, std::size_t k, unsigned e, const I* id, const I* offsets,
+                            const I* counts, I* position, I* source) {
   MODX_SHARED(I, chosen, slots_per_block);
   const std::size_t s = std::size_t(blockIdx.x) * slots_per_block + threadIdx.x;
   const I own = s < slots ? id[s] : -1;
@@ -105,8 +105,8 @@ __global__ void place_slots(std::size_t slots, std::size_t k, unsigned e, const 
 
 /// y[i] = x[id[i]]; a thread a cell.
 template <class T>
-__global__ void gather_each_row(std::size_t n, std::size_t rows, std::size_t d, const T* x, const std::int32_t* id, T* y,
-                                report_slot* slot) {
+__global__ void gather_each_row(std::size_t n, std::size_t rows, std::size_t d, const T* x, const std::int32_t* id,
+                                T* y, report_slot* slot) {
   for_cells(n, d, [=](std::size_t t, std::size_t j) {
     const std::int32_t i = id[t];
     y[t * d + j] = checked(slot, t, i, rows) ? x[static_cast<std::size_t>(i) * d + j] : T(NAN);
@@ -114,8 +114,8 @@ __global__ void gather_each_row(std::size_t n, std::size_t rows, std::size_t d, 
 }
 /// y (n x k) = x[t, id[t, s]]; a thread a cell.
 template <class T>
-__global__ void gather_each_column(std::size_t n, std::size_t e, std::size_t k, const T* x, const std::int32_t* id, T* y,
-                                   report_slot* slot) {
+__global__ void gather_each_column(std::size_t n, std::size_t e, std::size_t k, const T* x, const std::int32_t* id,
+                                   T* y, report_slot* slot) {
   for_cells(n, k, [=](std::size_t t, std::size_t s) {
     const std::int32_t i = id[t * k + s];
     y[t * k + s] = checked(slot, t, i, e) ? x[t * e + static_cast<std::size_t>(i)] : T(NAN);
@@ -215,7 +215,8 @@ void basic_cuda<T>::gather_columns_gradient(std::size_t n, std::size_t e, std::s
 }
 template <class T>
 void basic_cuda<T>::combine(const permutation& p, std::size_t m, const T* w, const T* y, T beta, T* out) {
-  if (p.n && m) state_->device.launch(gpu::combine_slots<T>, gpu::cells(p.n, m), p.n, p.k, m, p.position, w, y, beta, out);
+  if (p.n && m)
+    state_->device.launch(gpu::combine_slots<T>, gpu::cells(p.n, m), p.n, p.k, m, p.position, w, y, beta, out);
 }
 template <class T>
 void basic_cuda<T>::combine_gradient(const permutation& p, std::size_t m, const T* w, const T* y, const T* dout,
@@ -223,8 +224,8 @@ void basic_cuda<T>::combine_gradient(const permutation& p, std::size_t m, const 
   if (p.n * p.k == 0) return;
   const unsigned g = gpu::lanes_for(m);
   if (dw)
-    state_->device.launch(gpu::weigh_slots<T>, gpu::row_groups(p.n * p.k, g), p.n, p.k, m, g, p.position, y, dout, beta_w,
-                          dw);
+    state_->device.launch(gpu::weigh_slots<T>, gpu::row_groups(p.n * p.k, g), p.n, p.k, m, g, p.position, y, dout,
+                          beta_w, dw);
   if (dy && m) state_->device.launch(gpu::spread_slots<T>, gpu::cells(p.n, m), p.n, p.k, m, p.position, w, dout, dy);
 }
 

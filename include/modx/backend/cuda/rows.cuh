@@ -95,11 +95,11 @@ __global__ void copy_cells(std::size_t n, std::size_t m, std::size_t x_stride, c
 
 inline constexpr unsigned sum_columns = 32, sum_lanes = 8;
 
-/// Column sums of the rows of one part: block (32, 8) takes 32 columns and `rows` rows (part blockIdx.y); lane l adds rows
-/// l, l + 8, ... of them, then the lanes are added in order.  One part: y = beta y + a sums; more: parts[part][d].
+/// Column sums of the rows of one part: block (32, 8) takes 32 columns and `rows` rows (part blockIdx.y); lane l adds
+/// rows l, l + 8, ... of them, then the lanes are added in order.  One part: y = beta y + a sums; more: parts[part][d].
 template <class T>
-__global__ void column_parts(std::size_t n, std::size_t d, std::size_t stride, std::size_t rows, T a, const T* x, T beta,
-                             T* y, T* parts) {
+__global__ void column_parts(std::size_t n, std::size_t d, std::size_t stride, std::size_t rows, T a, const T* x,
+                             T beta, T* y, T* parts) {
   MODX_SHARED(T, sums, sum_lanes * sum_columns);
   const std::size_t j = std::size_t(blockIdx.x) * sum_columns + threadIdx.x, first = blockIdx.y * rows;
   const std::size_t last = first + rows < n ? first + rows : n;
@@ -199,9 +199,10 @@ void basic_cuda<T>::column_sums(std::size_t n, std::size_t d, std::size_t stride
   const std::size_t parts = std::max<std::size_t>(1, (n + rows - 1) / rows);
   T* sums = parts > 1 ? state_->device.template scratch<T>(parts * d) : nullptr;
   const auto blocks = static_cast<unsigned>((d + gpu::sum_columns - 1) / gpu::sum_columns);
-  state_->device.launch(gpu::column_parts<T>,
-                        gpu::geometry{dim3(blocks, static_cast<unsigned>(parts)), dim3(gpu::sum_columns, gpu::sum_lanes)},
-                        n, d, stride, rows, a, x, beta, y, sums);
+  state_->device.launch(
+      gpu::column_parts<T>,
+      gpu::geometry{dim3(blocks, static_cast<unsigned>(parts)), dim3(gpu::sum_columns, gpu::sum_lanes)}, n, d, stride,
+      rows, a, x, beta, y, sums);
   if (parts > 1) state_->device.launch(gpu::add_parts<T>, gpu::elements(d), parts, d, a, sums, beta, y);
 }
 template <class T>
@@ -239,7 +240,8 @@ double basic_cuda<T>::squared_norm(std::span<const update_task<T>> tensors) {
   auto& device = state_->device;
   auto* parts = device.template scratch<double>(blocks + 1);
   const auto* table = device.table(std::span<const gpu::norm_entry<T>>(list));
-  device.launch(gpu::square_pieces<T>, gpu::geometry{dim3(blocks), dim3(gpu::block_threads)}, table, list.size(), parts);
+  device.launch(gpu::square_pieces<T>, gpu::geometry{dim3(blocks), dim3(gpu::block_threads)}, table, list.size(),
+                parts);
   device.launch(gpu::sum_of_parts<double>, gpu::geometry{dim3(1), dim3(gpu::block_threads)}, blocks, 1.0, parts,
                 parts + blocks);
   double total = 0;

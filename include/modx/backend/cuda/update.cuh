@@ -56,9 +56,9 @@ template <class T>
 void basic_cuda<T>::update(const sgd_step& step, std::span<const update_task<T>> tensors) {
   const auto launch = state_->update_blocks(tensors, [](const auto&, auto&) {});
   if (launch.blocks)
-    state_->device.launch(gpu::sgd_pieces<T>, gpu::geometry{dim3(launch.blocks), dim3(gpu::block_threads)}, launch.table,
-                          launch.count,
-                          gpu::sgd_numbers<T>{T(step.lr), T(step.momentum), T(step.weight_decay), T(step.gradient_scale)});
+    state_->device.launch(
+        gpu::sgd_pieces<T>, gpu::geometry{dim3(launch.blocks), dim3(gpu::block_threads)}, launch.table, launch.count,
+        gpu::sgd_numbers<T>{T(step.lr), T(step.momentum), T(step.weight_decay), T(step.gradient_scale)});
 }
 template <class T>
 void basic_cuda<T>::update(const adamw_step& step, std::span<const update_task<T>> tensors) {
@@ -67,8 +67,8 @@ void basic_cuda<T>::update(const adamw_step& step, std::span<const update_task<T
     e.root = T(1 / std::sqrt(1 - std::pow(step.beta2, double(t.step))));
   });
   if (launch.blocks)
-    state_->device.launch(gpu::adamw_pieces<T>, gpu::geometry{dim3(launch.blocks), dim3(gpu::block_threads)}, launch.table,
-                          launch.count,
+    state_->device.launch(gpu::adamw_pieces<T>, gpu::geometry{dim3(launch.blocks), dim3(gpu::block_threads)},
+                          launch.table, launch.count,
                           gpu::adamw_numbers<T>{T(step.beta1), T(step.beta2), T(step.eps),
                                                 T(1 - step.lr * step.weight_decay), T(step.gradient_scale)});
 }
