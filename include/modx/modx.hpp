@@ -1,7 +1,7 @@
 // Everything a CPU user needs.
 #pragma once
 #include <modx/backend/cpu.hpp>
-#include <modx/backend/cpu_compiled.hpp>
+#include <modx/compiled.hpp>
 #include <modx/combiner/oracle.hpp>
 #include <modx/combiner/residual.hpp>
 #include <modx/combiner/residual_sum.hpp>

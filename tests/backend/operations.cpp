@@ -2,7 +2,7 @@
 // the operation's to write stays as it was, beta 0 never reads, and threads change no bit.
 #include <functional>
 #include <limits>
-#include <modx/ops/functor.hpp>
+#include <modx/backend/functor.hpp>
 #include <modx/random.hpp>
 
 #include "catch.hpp"

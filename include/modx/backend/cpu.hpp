@@ -50,7 +50,7 @@ class basic_cpu {
   void gemm(std::span<const gemm_task<T>> tasks);
   void gemm(const gemm_task<T>& task) { gemm(std::span(&task, 1)); }
 
-  // -- elementwise: y = f(x), dx = beta dx + dy f'(x); instantiated for the functors of ops/functor.hpp
+  // -- elementwise: y = f(x), dx = beta dx + dy f'(x); instantiated for the functors of backend/functor.hpp
   template <class F>
   void map(F f, std::size_t n, const T* x, T* y);
   template <class F>

@@ -6,8 +6,8 @@
 #include <modx/backend/cpu/gemm.hpp>
 #include <modx/backend/cpu/loops.hpp>
 #include <modx/backend/cpu/thread_pool.hpp>
+#include <modx/backend/functor.hpp>
 #include <modx/core.ipp>
-#include <modx/ops/functor.hpp>
 #include <new>
 #include <thread>
 #include <vector>

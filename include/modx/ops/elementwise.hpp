@@ -1,6 +1,6 @@
 // Elementwise operations on tensors of equal shape, and with scalars.
 #pragma once
-#include <modx/ops/functor.hpp>
+#include <modx/backend/functor.hpp>
 #include <modx/parameter.hpp>
 
 namespace modx {

@@ -1,7 +1,7 @@
-// Definitions for cpu_compiled.hpp: once, in the TU that holds the backend.
+// Definitions for compiled.hpp: once, in the TU that holds the backend.
 #pragma once
 #include <modx/backend/cpu.ipp>
-#include <modx/backend/cpu_compiled.hpp>
+#include <modx/compiled.hpp>
 
 namespace modx {
 #define MODX_DEFINE(...) template __VA_ARGS__
