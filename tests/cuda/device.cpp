@@ -9,7 +9,7 @@
 
 using namespace modx;
 
-TEST_CASE("a build with CUDA: the backend runs, or says in a sentence why not; the CPU runs in any case", "[device]") {
+TEST_CASE("cuda: the backend runs or says in a sentence why not, and the CPU runs in any case", "[device]") {
   const auto said = support::message([] { cuda backend; });
   std::printf("%s\n", said.empty() ? "there is a device" : said.c_str());
   const bool one_sentence =
