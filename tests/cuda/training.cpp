@@ -52,6 +52,45 @@ outcome<typename B::scalar> train(B backend, const S& spec, const shape& io) {
   return out;
 }
 
+/// A stage with frozen parts, an evaluation under routing noise and a recomposition: what is predicted at the end.
+template <class B>
+matrix<double> stages(B backend) {
+  auto x = backend.normal(90, 4);
+  dataset<B> data{{backend, 90, 4}, {}, {}};
+  for (std::size_t i = 0; i < 90; ++i) {
+    data.label.push_back(std::int32_t(i % 3)), data.domain.push_back(std::int32_t(i % 2));
+    x(i, i % 3) += 1;
+  }
+  data.x = device_matrix<B>(backend, x, 4);
+  const auto red = module::mixture{.base = module::linear{},
+                                   .experts = expert::low_rank{.rank = 2},
+                                   .router = router::softmax{},
+                                   .combiner = combiner::residual{.scale = 0.5},
+                                   .n_experts = 2};
+  auto model = build(backend, red, {.in = 4, .out = 3});
+  const auto whole = [](const auto& net, auto in) { return net.forward(in); };
+  const auto rows = all_rows(90);
+  for (const char* trained : {"base.*", "experts.*", "router.*"}) {
+    model.train_only({trained});
+    fit_options options{.name = trained, .max_epochs = 3, .batch_size = 32};
+    options.clip_norm = 1;
+    fitter stage(model, optimizer::adamw{.lr = 0.02}, loss::cross_entropy{} + loss::load_balance{}, data,
+                 {rows.begin(), rows.begin() + 60}, {rows.begin() + 60, rows.end()}, data.label, whole, options);
+    while (!stage.done()) stage.run_epoch();
+    stage.restore_best();
+  }
+  const routing_perturbation noise{.sigma = 0.5, .reroute = 0.3, .swap_top_two = true, .seed = 4};
+  const auto e = evaluate(model, data, ids(rows), data.label, whole, &noise);
+  auto larger = add_expert(remove_expert(model, 0), 1);
+  put_expert(larger, 1, take_expert(model, 0));
+  const auto hidden = map_rows(model, data, 3, whole);
+  tape<B> t(backend);
+  auto y = t.tensor(hidden.data(), 90, 3).host();
+  const auto z = larger.predict(x);
+  for (std::size_t i = 0; i < y.data.size(); ++i) y.data[i] += z.data[i] + e.loss + e.accuracy;
+  return y;
+}
+
 }  // namespace
 
 TEST_CASE("cuda: hello trains with the losses of the CPU", "[training]") {
@@ -90,4 +129,10 @@ TEST_CASE("cuda: a label out of range stops a step before anything has changed",
       support::message([&] { train_step(m, optimizer::adamw{}, loss::cross_entropy{}, data.x, data.label); });
   CHECK(said == "modx: cross_entropy, label of token 4: expected 0 <= label < 6, found 6");
   CHECK(m.parameters()[0]->host() == before);
+}
+
+TEST_CASE("cuda: stages, routing noise and recomposition give what they give on the CPU", "[training]") {
+  MODX_NEEDS_DEVICE();
+  const auto a = stages(basic_cpu<double>{1, 1}), b = stages(basic_cuda<double>{1});
+  CHECK(parity::difference(a.data, b.data) < 1e-8);
 }
