@@ -3,6 +3,7 @@
 #include <modx/backend/cuda.hpp>
 #include <modx/optimizer/adamw.hpp>
 #include <modx/optimizer/sgd.hpp>
+#include <thread>
 
 #include "catch.hpp"
 #include "cuda/fake_cuda.hpp"
@@ -105,4 +106,62 @@ TEST_CASE("cuda: training steps after the first ones take no device or pinned me
     CHECK(taken[4] == taken[1]);  // the second step may put the arena's blocks together
     CHECK(counted[4] == counted[1]);
   });
+}
+
+TEST_CASE("cuda: a backend on the second device is used from another thread", "[driver]") {
+  emu::driver().devices = 2;
+  {
+    cuda b{1, 1};
+    std::string said;
+    std::thread([&] {
+      said = message([&] {
+        auto m = build(b, zoo::sparse(), zoo::rows_of_20);
+        const zoo::batch<float> data(9, zoo::rows_of_20, 1);
+        train_step(m, optimizer::adamw{}, loss::cross_entropy{}, data.x, data.label, {.clip_norm = 1});
+      });
+    }).join();
+    CHECK(said.empty());
+  }
+  emu::driver().devices = 1;
+  cudaSetDevice(0);
+}
+
+TEST_CASE("cuda: products are of float unless TF32 is asked for, and one call when many are small", "[driver]") {
+  auto& d = emu::driver();
+  cuda b;
+  basic_cuda<double> wide;
+  const auto run = [&](auto& on, std::size_t count, std::size_t m) {
+    using T = typename std::decay_t<decltype(on)>::scalar;
+    auto* p = static_cast<T*>(on.allocate(count * (m + 4 + 4 * m) * sizeof(T)));
+    on.fill(count * (m + 4 + 4 * m), 1, p);
+    std::vector<gemm_task<T>> list(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      auto& t = list[i];
+      t.m = m, t.n = 4, t.k = 1, t.ldc = 4;
+      t.a = matrix_view<T>::plain(p + i * m, 1), t.b = matrix_view<T>::plain(p + count * m + 4 * i, 4);
+      t.c = p + count * (m + 4) + 4 * m * i;
+    }
+    const std::size_t before[] = {d.calls["cublasGemmEx"], d.calls["cublasGemmGroupedBatched"]};
+    on.gemm(std::span<const gemm_task<T>>(list));
+    on.deallocate(p, 0);
+    return std::pair(d.calls["cublasGemmEx"] - before[0], d.calls["cublasGemmGroupedBatched"] - before[1]);
+  };
+  using counts = std::pair<std::size_t, std::size_t>;
+  CHECK(run(b, 1, 8) == counts(1, 0));
+  CHECK(d.compute == CUBLAS_COMPUTE_32F);
+  CHECK(run(b, 3, 8) == counts(3, 0));
+  CHECK(run(b, 8, 8) == counts(0, 1));
+  CHECK(d.math == CUBLAS_DEFAULT_MATH);
+  b.set_product_engine(product_engine::streams);
+  CHECK(run(b, 8, 8) == counts(8, 0));
+  b.set_product_engine(product_engine::grouped);
+  CHECK(run(b, 2, 8) == counts(0, 1));
+  b.use_tf32(true);
+  CHECK(run(b, 2, 8) == counts(0, 1));
+  CHECK(d.math == CUBLAS_TF32_TENSOR_OP_MATH);
+  CHECK(run(b, 1, 8) == counts(1, 0));
+  CHECK(d.compute == CUBLAS_COMPUTE_32F_FAST_TF32);
+  wide.use_tf32(true);
+  CHECK(run(wide, 1, 8) == counts(1, 0));
+  CHECK(d.compute == CUBLAS_COMPUTE_64F);
 }

@@ -27,6 +27,7 @@ enum cudaError_t {
   cudaErrorInvalidDevice = 101,
   cudaErrorNoKernelImageForDevice = 209,
   cudaErrorUnsupportedPtxVersion = 222,
+  cudaErrorInvalidResourceHandle = 400,
   cudaErrorIllegalAddress = 700
 };
 enum cublasStatus_t { CUBLAS_STATUS_SUCCESS = 0, CUBLAS_STATUS_NOT_INITIALIZED = 1, CUBLAS_STATUS_INVALID_VALUE = 7 };
@@ -183,10 +184,13 @@ struct in_reach {
 // ---------------------------------------------------------------------------------------------------------
 
 struct event;
+inline thread_local int current_device = 0;
+
 /// What has been asked of a stream; in lazy mode it is done when somebody waits for it, and no sooner.
 struct stream {
   std::deque<std::function<void()>> queue;
   std::size_t done = 0;  // operations taken from the queue so far
+  int device = current_device;
 };
 struct event {
   stream* on = nullptr;
@@ -200,6 +204,7 @@ struct driver_state {
   std::map<std::string_view, std::size_t> calls;
   std::map<std::string_view, int> failures;  // the next call of that name returns this
   std::map<void*, std::size_t> sizes, pinned;
+  int compute = 0, math = 0;  // what the last product was asked to use
   std::size_t launches = 0, streams = 0, events = 0, pools = 0, handles = 0;
 
   driver_state() {
@@ -275,12 +280,14 @@ inline cudaError_t cudaDriverGetVersion(int* v) {
   *v = emu::driver().driver_version;
   return cudaSuccess;
 }
-inline cudaError_t cudaSetDevice(int) {
+inline cudaError_t cudaSetDevice(int device) {
   EMULATED_CALL("cudaSetDevice");
+  if (device < 0 || device >= emu::driver().devices) return cudaErrorInvalidDevice;
+  emu::current_device = device;
   return cudaSuccess;
 }
 inline cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
+  *device = emu::current_device;
   return cudaSuccess;
 }
 inline cudaError_t cudaDeviceGetAttribute(int* v, cudaDeviceAttr a, int) {
@@ -443,7 +450,10 @@ inline cublasStatus_t cublasSetWorkspace(cublasHandle_t h, void* p, std::size_t 
   h->workspace = p;
   return CUBLAS_STATUS_SUCCESS;
 }
-inline cublasStatus_t cublasSetMathMode(cublasHandle_t, cublasMath_t) { return CUBLAS_STATUS_SUCCESS; }
+inline cublasStatus_t cublasSetMathMode(cublasHandle_t, cublasMath_t mode) {
+  emu::driver().math = mode;
+  return CUBLAS_STATUS_SUCCESS;
+}
 
 namespace emu {
 
@@ -485,6 +495,8 @@ inline cublasStatus_t cublasGemmEx(cublasHandle_t h, cublasOperation_t ta, cubla
                                    cudaDataType_t bt, int ldb, const void* beta, void* c, cudaDataType_t ct, int ldc,
                                    cublasComputeType_t compute, cublasGemmAlgo_t) {
   if (const int e = emu::called("cublasGemmEx")) return cublasStatus_t(e);
+  if (h->stream && h->stream->device != emu::current_device) return CUBLAS_STATUS_INVALID_VALUE;
+  emu::driver().compute = compute;
   if (!h->stream || !h->workspace || at != bt || at != ct) return CUBLAS_STATUS_INVALID_VALUE;
   if ((at == CUDA_R_64F) != (compute == CUBLAS_COMPUTE_64F)) return CUBLAS_STATUS_INVALID_VALUE;
   const auto run = [=]<class T>(T one, T scale) {
@@ -557,6 +569,7 @@ inline constexpr std::size_t staging_bytes = 1 << 13;
 template <class... P, class... A>
 cudaError_t start(void (*kernel)(P...), dim3 grid, dim3 block, cudaStream_t stream, const A&... args) {
   EMULATED_CALL("launch");
+  if (stream->device != emu::current_device) return cudaErrorInvalidResourceHandle;
   const std::size_t threads = std::size_t(block.x) * block.y * block.z;
   if (!grid.x || !grid.y || !grid.z || !threads || threads > emu::max_threads || block.z > 64 || grid.x > 0x7fffffffu ||
       grid.y > 65535 || grid.z > 65535)

@@ -120,6 +120,7 @@ class context {
     MODX_CUDA_CHECK(cudaStreamWaitEvent(s, fork_.get(), 0));
   }
   void release() noexcept {
+    (void)cudaSetDevice(device_);
     for (auto& l : lanes_)
       if (l.stream) (void)cudaStreamSynchronize(l.stream.get());
     for (auto& l : lanes_)
@@ -177,6 +178,8 @@ class context {
   ~context() { release(); }
 
   int device() const { return device_; }
+  /// Makes the device the calling thread's: a thread starts with device 0.
+  void enter() const { MODX_CUDA_CHECK(cudaSetDevice(device_)); }
   cudaStream_t stream() const { return lanes_[0].stream.get(); }
   /// Device and pinned blocks asked for so far.
   std::size_t allocations() const { return allocations_; }
@@ -185,11 +188,14 @@ class context {
   void* allocate(std::size_t bytes) {
     void* p = nullptr;
     ++allocations_;
+    enter();
     MODX_CUDA_CHECK(cudaMallocFromPoolAsync(&p, std::max<std::size_t>(bytes, 1), pool_.get(), stream()));
     return p;
   }
   void deallocate(void* p) noexcept {
-    if (p) (void)cudaFreeAsync(p, stream());
+    if (!p) return;
+    (void)cudaSetDevice(device_);
+    (void)cudaFreeAsync(p, stream());
   }
   /// n uninitialised T for the operation at hand; the next call gets the same memory.
   template <class T>
@@ -209,6 +215,7 @@ class context {
   template <class T>
   const T* table(std::span<const T> entries) {
     static_assert(std::is_trivially_copyable_v<T>);
+    enter();
     const std::size_t at = stage(entries.data(), entries.size_bytes());
     std::byte* const device = staged_ + at;
     if (!entries.empty()) copy_staged(device, at, entries.size_bytes());
@@ -216,12 +223,14 @@ class context {
   }
   void upload(void* device, const void* host, std::size_t bytes) {
     if (bytes == 0) return;
+    enter();
     if (bytes <= staging_ / 8) return copy_staged(device, stage(host, bytes), bytes);  // needn't wait
     MODX_CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream()));
     synchronize();
   }
   /// Waits for the device; throws what its kernels have reported.
   void download(void* host, const void* device, std::size_t bytes) {
+    enter();
     if (bytes) MODX_CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream()));
     settle();
   }
@@ -236,6 +245,7 @@ class context {
   }
   /// Waits, and throws the first report.
   void settle() {
+    enter();
     const std::size_t n = reports_.size();
     if (n)
       MODX_CUDA_CHECK(cudaMemcpyAsync(found_.get(), slots_, n * sizeof(report_slot), cudaMemcpyDeviceToHost, stream()));
@@ -254,11 +264,13 @@ class context {
 
   // -- products
   cublasHandle_t blas(std::size_t i = 0) {
+    enter();
     open(lanes_[i]);
     return lanes_[i].blas.get();
   }
   /// The first n lanes start where the main stream is ...
   void fork(std::size_t n) {
+    enter();
     for (std::size_t i = 1; i < n; ++i) open(lanes_[i]);
     for (std::size_t i = 1; i < n; ++i) wait_for_main(lanes_[i].stream.get());
   }
@@ -273,6 +285,7 @@ class context {
   // -- kernels
   template <class... P, class... A>
   void launch(void (*kernel)(P...), const geometry& on, const A&... args) {
+    enter();
     check(start(kernel, on.grid, on.block, stream(), args...), "a kernel's launch");
   }
 

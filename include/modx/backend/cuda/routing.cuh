@@ -58,7 +58,7 @@ __global__ void scan_counts(unsigned e, unsigned blocks, I* counts, I* total) {
   I* row = counts + std::size_t(expert < e ? expert : 0) * blocks;
   I before = 0;
   for (unsigned b = 0; b < blocks; b += 32) {
-    const I own = b + lane < blocks ? row[b + lane] : 0;
+    const I own = expert < e && b + lane < blocks ? row[b + lane] : 0;
     I sum = own;
     for (unsigned o = 1; o < 32; o *= 2) {
       const I left = __shfl_up_sync(~0u, sum, o);

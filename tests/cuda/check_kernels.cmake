@@ -1,4 +1,5 @@
-# cmake -DROOT=<include/modx/backend/cuda> -P check_atomics.cmake: the calls of atomics are those listed here.
+# cmake -DROOT=<include/modx/backend/cuda> -P check_kernels.cmake: kernels call only the atomics listed here, and
+# include no Eigen, xtensor or Catch2.
 set(allowed "atomicMin(slot, report_slot(token) << 32" "atomicAdd(&counts[static_cast<std::size_t>(id[s]) * gridDim.x + blockIdx.x], I(1))")
 file(GLOB_RECURSE files ${ROOT}/*.cuh ${ROOT}/../cuda.cuh)
 if(NOT files)
@@ -16,10 +17,13 @@ foreach(file IN LISTS files)
     string(REPLACE "${call}" "" text "${text}")
   endforeach()
   if(text MATCHES "(atomic[A-Za-z]*|red\\.|atom\\.)[ ]*[(<][^\n]*")
-    message(FATAL_ERROR "${file}: ${CMAKE_MATCH_0}: not one of the calls on integers that check_atomics.cmake lists")
+    message(FATAL_ERROR "${file}: ${CMAKE_MATCH_0}: not one of the calls on integers that check_kernels.cmake lists")
+  endif()
+  if(text MATCHES "#include[^\n]*(Eigen|xtensor|catch)[^\n]*")
+    message(FATAL_ERROR "${file}: ${CMAKE_MATCH_0}: not for nvcc")
   endif()
 endforeach()
 list(LENGTH allowed count)
 if(NOT found EQUAL count)
-  message(FATAL_ERROR "${found} of the ${count} calls that check_atomics.cmake lists are there: list what is")
+  message(FATAL_ERROR "${found} of the ${count} calls that check_kernels.cmake lists are there: list what is")
 endif()
