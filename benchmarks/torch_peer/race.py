@@ -39,7 +39,7 @@ def run(item, probe, programs, default, tuned, env, rounds, seconds):
     ours, floor = programs.find(item.benchmarks, probe.threads), programs.find(item.floor, probe.threads)
     seen = []
     while len(seen) < 2 * rounds and sum(quiet(r, probe) for r in seen) < rounds:
-        time.sleep(0.05)  # the peer's idle threads stop spinning
+        time.sleep(0.3)  # idle threads of the peer's BLAS spin on for 0.1 s
         seen.append({"foreign": machine.busy_cores(0.1), "peak": probe(),
                      "ours": programs.rate(ours, item.step, item.counter, seconds),
                      "tuned": tuned.measure(item.name, seconds, env.variant),
