@@ -49,12 +49,12 @@ _images = ("channels_last",)
 
 ITEMS = {i.name: i for i in (
     item("mlp_sgd", f"{_mlp}, SGD", "mlp", "samples/s", BATCH, MLP_STEP, ("mlp_sgd",), ("eigen_mlp_sgd",)),
-    item("mlp_adamw", f"{_mlp}, AdamW", "mlp", "samples/s", BATCH, MLP_STEP, ("mlp_adamw",), (), ("foreach",)),
-    item("cnn_sgd", f"{_cnn}, train step, SGD", "cnn", "samples/s", BATCH, CNN_STEP, ("cnn_sgd",), (), _images),
-    item("cnn_adamw", f"{_cnn}, train step, AdamW", "cnn", "samples/s", BATCH, CNN_STEP, ("cnn_adamw",), (), _images),
-    item("cnn_forward", f"{_cnn}, forward", "cnn", "samples/s", BATCH, CNN_FORWARD, ("cnn_forward",), (), _images),
-    item("moe_forward", f"{_moe}, forward", "moe", "tokens/s", MOE["tokens"], MOE_FORWARD, ("moe_forward",)),
+    item("mlp_adamw", f"{_mlp}, AdamW", "mlp", "samples/s", BATCH, MLP_STEP, ("mlp_adamw",), ("eigen_mlp_adamw",), ("foreach",)),
+    item("cnn_sgd", f"{_cnn}, train step, SGD", "cnn", "samples/s", BATCH, CNN_STEP, ("cnn_sgd",), ("eigen_cnn_sgd",), _images),
+    item("cnn_adamw", f"{_cnn}, train step, AdamW", "cnn", "samples/s", BATCH, CNN_STEP, ("cnn_adamw",), ("eigen_cnn_adamw",), _images),
+    item("cnn_forward", f"{_cnn}, forward", "cnn", "samples/s", BATCH, CNN_FORWARD, ("cnn_forward",), ("eigen_cnn_forward",), _images),
+    item("moe_forward", f"{_moe}, forward", "moe", "tokens/s", MOE["tokens"], MOE_FORWARD, ("moe_forward",), ("eigen_moe_forward",)),
     item("moe_forward_backward", f"{_moe}, forward + backward", "moe", "tokens/s", MOE["tokens"], 3 * MOE_FORWARD,
-         ("moe_forward_backward",)),
+         ("moe_forward_backward",), ("eigen_moe_forward_backward",)),
     gemm(64, 1024, 1024), gemm(512, 1024, 1024), gemm(64, 256, 1024, experts=8))}
 GROUPS = ("mlp", "cnn", "moe", "gemm")
