@@ -83,7 +83,7 @@ if [ $asan != no ]; then
     run_tests asan -LE slow
   else
     build asan --target modx_io_tests
-    run_tests asan -LE slow -E "NOT_BUILT|^example\\.|^docs\\."
+    run_tests asan -L "^io$"
   fi
 fi
 complete=yes
