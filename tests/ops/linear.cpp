@@ -159,4 +159,6 @@ TEST_CASE("matrix products say what is wrong") {
   CHECK(contains(message([&] { ops::linear(x, w); }),
                  "linear: expected 3 rows of the weight (the input's width), found 4"));
   CHECK(contains(message([&] { ops::linear(x, fine, b); }), "linear: expected 2 values of the bias, found 3"));
+  CHECK(contains(message([&] { ops::detail::grouped_linear<cpu64>("grouped", x, {}, activation::none); }),
+                 "grouped: expected at least one weight, found none"));
 }

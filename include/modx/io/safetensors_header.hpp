@@ -97,9 +97,11 @@ inline safetensors_header parse_safetensors_header(std::string_view text, std::u
   header.records.reserve(tensors);
   header.dims.reserve(std::min(dims, tensors * limits.rank));
   header.names.reserve(std::min(text.size() - 47 * tensors, tensors * limits.name));
+  // NOLINTBEGIN(bugprone-suspicious-stringview-data-usage): each start goes with its end
   detail::safetensors_sax sax(header, file, limits, text.data());
   const detail::counting_iterator begin{text.data(), &sax.furthest},
       end{text.data() + text.size(), &sax.furthest};
+  // NOLINTEND(bugprone-suspicious-stringview-data-usage)
   if (!nlohmann::json::sax_parse(begin, end, &sax)) throw *sax.error;
   detail::check_safetensors_ranges(header, data_size, 8 + text.size(), file);
   return header;

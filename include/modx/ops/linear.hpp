@@ -86,6 +86,7 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
   using T = typename B::scalar;
   auto& t = x.on();
   const std::size_t e = groups.count, n = x.rows();
+  if (e == 0) throw error(name, "at least one weight", "none");
   const std::size_t d = groups.kind == grouping::blocks ? x.cols() / e : x.cols(), m = groups.weights[0].cols();
   bool needs = x.needs_gradient();
   for (std::size_t g = 0; g < e; ++g) {
