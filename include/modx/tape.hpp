@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 #include <modx/arena.hpp>
+#include <modx/backend/operations.hpp>
 #include <modx/matrix.hpp>
 #include <new>
 #include <string>
@@ -100,6 +101,7 @@ struct batch_context {
   const std::int32_t* domain = nullptr;  // one id a token, for oracle routers and combiners
   std::size_t domain_count = 0;
   const routing_perturbation* perturbation = nullptr;  // evaluation under routing noise
+  sequences sequence;                    // how the tokens form sequences (tape::sequences_of), for attention
 };
 
 /// Where the host arena of a tape takes its blocks from.
@@ -166,6 +168,8 @@ class tape {
   var<B> constant(std::size_t rows, extent columns, T value);
   /// Ids on the device.
   const std::int32_t* input(ids values);
+  /// Sequences of these lengths, one behind the other: what context.sequence takes.
+  sequences sequences_of(std::span<const std::size_t> lengths);
   /// A parameter as a tensor: its gradient goes to the parameter.
   var<B> use(parameter<B>& p);
 
@@ -234,6 +238,27 @@ const std::int32_t* tape<B>::input(ids values) {
   auto* p = device<std::int32_t>(values.size());
   backend_->upload(p, values.data(), values.size_bytes());
   return p;
+}
+template <class B>
+sequences tape<B>::sequences_of(std::span<const std::size_t> lengths) {
+  sequences s{lengths.size(), 0, 0, nullptr, nullptr};
+  for (const std::size_t length : lengths) {
+    s.longest = length > s.longest ? length : s.longest;
+    s.tokens += length;
+    if (s.tokens > 0x7fffffff || length > 0x7fffffff)
+      throw error("sequences_of", "fewer than 2^31 tokens", "more");
+  }
+  auto* offsets = host<std::int32_t>(s.count + 1);
+  auto* position = host<std::int32_t>(s.tokens);
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < s.count; ++i) {
+    offsets[i] = static_cast<std::int32_t>(at);
+    for (std::size_t t = 0; t < lengths[i]; ++t) position[at++] = static_cast<std::int32_t>(t);
+  }
+  offsets[s.count] = static_cast<std::int32_t>(at);
+  s.offsets = input(ids(offsets, s.count + 1));
+  s.position = input(ids(position, s.tokens));
+  return s;
 }
 template <class B>
 void tape<B>::backward(var<B> loss, T scale) {

@@ -34,7 +34,9 @@ MODX_SAME(normal) MODX_SAME(allocate) MODX_SAME(deallocate) MODX_SAME(upload) MO
                                 MODX_SAME(gather_columns) MODX_SAME(gather_columns_gradient) MODX_SAME(combine)
                                     MODX_SAME(combine_gradient) MODX_SAME(cross_entropy) MODX_SAME(conv_workspace)
                                         MODX_SAME(conv2d) MODX_SAME(conv2d_gradient) MODX_SAME(max_pool)
-                                            MODX_SAME(max_pool_gradient)
+                                            MODX_SAME(max_pool_gradient) MODX_SAME(normalize) MODX_SAME(normalize_workspace)
+    MODX_SAME(normalize_gradient) MODX_SAME(rotate) MODX_SAME(attention) MODX_SAME(attention_gradient) MODX_SAME(gate)
+        MODX_SAME(gate_gradient) MODX_SAME(scatter_rows) MODX_SAME(sequence_means) MODX_SAME(sequence_means_gradient)
 #undef MODX_SAME
 
 }  // namespace
@@ -547,4 +549,143 @@ TEST_CASE("cuda: memory, draws, seeds and moves", "[parity]") {
   CHECK(support::contains(support::message([] { cuda(1, 4711); }),
                           "cuda, number of the device: expected 0 <= device < "));
   CHECK(support::contains(support::message([] { cuda(1, -1); }), "found -1"));
+}
+
+TEMPLATE_TEST_CASE("cuda: norms equal the CPU's", "[parity]", float, double) {
+  MODX_NEEDS_DEVICE();
+  using T = TestType;
+  both<T> run;
+  run.tolerance *= 20;
+  for (const std::size_t n : sizes)
+    for (const std::size_t d : {1, 17, 64})
+      for (const std::size_t groups : {1, 3})
+        for (const bool shared_x : {false, true})
+          for (const bool own_gain : {false, true}) {
+            if (n > 1000 && (d > 20 || shared_x)) continue;
+            INFO(n << " x " << groups << " x " << d << (shared_x ? ", one x" : "") << (own_gain ? ", own gains" : ""));
+            norm_task task;
+            task.n = n, task.groups = groups, task.d = d;
+            task.x_row = shared_x ? d + 2 : groups * d + 1, task.x_group = shared_x ? 0 : d;
+            task.y_row = groups * d, task.y_group = d, task.gain_group = own_gain ? d : 0;
+            task.centred = n % 2, task.eps = 1e-5;
+            if (shared_x && !own_gain) continue;
+            const std::size_t width = own_gain ? groups * d : d, size = n * groups * d;
+            const auto x = draw<T>(n * task.x_row, "x"), gain = draw<T>(width, "gain"), bias = draw<T>(width, "bias");
+            const auto dy = draw<T>(size, "dy");
+            run("normalize", [&](auto& b, T* y, T* in, T* g, T* c) { b.normalize(task, in, g, c, y); }, unset<T>(size), x,
+                gain, bias);
+            run("normalize without gain", [&](auto& b, T* y, T* in) { b.normalize(task, in, nullptr, nullptr, y); },
+                unset<T>(size), x);
+            for (const double beta_ : betas) {
+              const T beta = T(beta_);
+              auto dx = target(n * task.x_row, beta);
+              if (beta == T(0)) dx = draw<T>(dx.size(), "between the rows");
+              run("normalize_gradient",
+                  [&](auto& b, T* out, T* dg, T* db, T* in, T* g, T* slope) {
+                    void* space = b.allocate(b.normalize_workspace(task) * sizeof(T) + 1);
+                    b.normalize_gradient(task, in, g, slope, beta, out, beta, dg, beta, db, static_cast<T*>(space));
+                    b.deallocate(space, b.normalize_workspace(task) * sizeof(T) + 1);
+                  },
+                  dx, target(width, beta), target(width, beta), x, gain, dy);
+            }
+          }
+}
+
+TEMPLATE_TEST_CASE("cuda: attention equals the CPU's", "[parity]", float, double) {
+  MODX_NEEDS_DEVICE();
+  using T = TestType;
+  both<T> run;
+  run.tolerance *= 50;
+  struct shape_case {
+    std::size_t heads, kv_heads, head_dim, groups;
+    std::vector<id_type> lengths, keys;
+  };
+  const shape_case list[] = {{1, 1, 1, 1, {1}, {1}},          {2, 1, 5, 2, {3, 0, 33, 1}, {3, 0, 33, 1}},
+                             {4, 2, 40, 1, {31, 70}, {31, 70}}, {2, 2, 8, 1, {1, 2, 3}, {65, 2, 0}},
+                             {1, 1, 33, 3, {32}, {32}},         {3, 1, 4, 1, {0}, {5}}};
+  for (const auto& c : list)
+    for (const bool causal : {true, false}) {
+      attention_task task;
+      task.heads = c.heads, task.kv_heads = c.kv_heads, task.head_dim = c.head_dim, task.groups = c.groups;
+      task.q_group = c.heads * c.head_dim, task.q_row = c.groups * task.q_group + 1;
+      task.kv_group = c.kv_heads * c.head_dim, task.kv_row = c.groups * task.kv_group;
+      task.out_group = task.q_group, task.out_row = c.groups * task.out_group;
+      task.causal = causal, task.scale = 0.3;
+      const auto offsets = [](const std::vector<id_type>& lengths, sequences& s) {
+        std::vector<id_type> at{0};
+        for (const id_type l : lengths) at.push_back(at.back() + l), s.longest = std::max(s.longest, std::size_t(l));
+        s.count = lengths.size(), s.tokens = std::size_t(at.back());
+        return at;
+      };
+      const auto q_at = offsets(c.lengths, task.q), kv_at = offsets(c.keys, task.kv);
+      const std::size_t n = task.q.tokens, keys = task.kv.tokens, out = n * task.out_row;
+      INFO(n << " queries, " << keys << " keys, " << c.heads << " heads of " << c.head_dim << ", causal " << causal);
+      const auto q = draw<T>(n * task.q_row, "q"), k = draw<T>(keys * task.kv_row, "k"), v = draw<T>(keys * task.kv_row, "v");
+      const auto dy = draw<T>(out, "dy");
+      const auto on = [&](id_type* a, id_type* b) {
+        auto t = task;
+        t.q.offsets = a, t.kv.offsets = b;
+        return t;
+      };
+      std::vector<T> y(out), log_sum(n * c.groups * c.heads);
+      auto first = q_at, second = kv_at;
+      run.cpu.attention(on(first.data(), second.data()), q.data(), k.data(), v.data(), y.data(), log_sum.data());
+      run("attention",
+          [&](auto& b, T* o, T* l, T* a, T* d, T* e, id_type* f, id_type* g) { b.attention(on(f, g), a, d, e, o, l); },
+          unset<T>(out), unset<T>(log_sum.size()), q, k, v, q_at, kv_at);
+      auto dq = draw<T>(q.size(), "between the rows");
+      run("attention_gradient",
+          [&](auto& b, T* x, T* d, T* e, T* a, T* f, T* g, T* o, T* l, T* s, id_type* h, id_type* i) {
+            b.attention_gradient(on(h, i), a, f, g, o, l, s, x, d, e);
+          },
+          dq, unset<T>(k.size()), unset<T>(v.size()), q, k, v, y, log_sum, dy, q_at, kv_at);
+    }
+}
+
+TEMPLATE_TEST_CASE("cuda: gates, rotary positions, embeddings and means of sequences equal the CPU's", "[parity]", float, double) {
+  MODX_NEEDS_DEVICE();
+  using T = TestType;
+  both<T> run;
+  run.tolerance *= 20;
+  for (const std::size_t n : sizes)
+    for (const std::size_t f : {1, 33}) {
+      INFO(n << " x " << f);
+      const auto x = draw<T>(n * 2 * f, "x"), dy = draw<T>(n * f, "dy");
+      const auto id = draw_ids(n, 40);
+      for (const auto act : {activation::none, activation::relu, activation::gelu, activation::silu, activation::tanh}) {
+        run("gate", [&](auto& b, T* y, T* a) { b.gate(act, n, f, a, y); }, unset<T>(n * f), x);
+        for (const double beta_ : betas)
+          run("gate_gradient", [&](auto& b, T* dx, T* a, T* g) { b.gate_gradient(act, n, f, a, g, T(beta_), dx); },
+              target(n * 2 * f, T(beta_)), x, dy);
+      }
+      for (const double beta_ : betas)
+        run("scatter_rows", [&](auto& b, T* dx, T* g, id_type* i) { b.scatter_rows(n, 40, f, g, i, T(beta_), dx); },
+            target(40 * f, T(beta_)), dy, id);
+      for (const bool inverse : {false, true}) {
+        rotary_task task;
+        task.n = n, task.groups = 2, task.heads = 3, task.head_dim = 4, task.row = 31, task.group = 15;
+        task.inverse = inverse, task.base = 50;
+        run("rotate",
+            [&](auto& b, T* a, id_type* place) {
+              auto own = task;
+              own.position = place;
+              b.rotate(own, a);
+            },
+            draw<T>(n * 31, "heads"), id);
+      }
+    }
+  const std::vector<id_type> at{0, 3, 3, 40, 41};
+  sequences s;
+  s.count = 4, s.tokens = 41, s.longest = 37;
+  const auto rows = draw<T>(41 * 5, "rows"), g = draw<T>(4 * 5, "g");
+  const auto on = [&](id_type* offsets) {
+    auto own = s;
+    own.offsets = offsets;
+    return own;
+  };
+  run("sequence_means", [&](auto& b, T* y, T* a, id_type* o) { b.sequence_means(on(o), 5, a, y); }, unset<T>(20), rows, at);
+  for (const double beta_ : betas)
+    run("sequence_means_gradient",
+        [&](auto& b, T* dx, T* a, id_type* o) { b.sequence_means_gradient(on(o), 5, a, T(beta_), dx); },
+        target(41 * 5, T(beta_)), g, at);
 }

@@ -23,6 +23,7 @@ struct basic_cpu<T>::state {
   std::uint64_t draws = 0;
   std::unique_ptr<kernels::thread_pool> pool;
   std::vector<kernels::product<T>> products;  // reused: no allocation in a step
+  std::vector<double> turns, losses;
 
   static int chosen(int threads) {
     if (threads < 0) throw error("cpu", "threads >= 0", std::to_string(threads));
@@ -126,6 +127,7 @@ void basic_cpu<T>::gemm(std::span<const gemm_task<T>> tasks) {
 #include <modx/backend/cpu/experts.ipp>
 #include <modx/backend/cpu/images.ipp>
 #include <modx/backend/cpu/rows.ipp>
+#include <modx/backend/cpu/transformer.ipp>
 #include <modx/backend/cpu/update.ipp>
 
 namespace modx {

@@ -1,13 +1,16 @@
 // Definitions of the CUDA backend: include it in one TU compiled by nvcc.
 #pragma once
 #include <modx/backend/cuda.hpp>
+#include <modx/backend/cuda/attention.cuh>
 #include <modx/backend/cuda/conv.cuh>
 #include <modx/backend/cuda/elementwise.cuh>
 #include <modx/backend/cuda/experts.cuh>
 #include <modx/backend/cuda/loss.cuh>
+#include <modx/backend/cuda/norm.cuh>
 #include <modx/backend/cuda/products.cuh>
 #include <modx/backend/cuda/routing.cuh>
 #include <modx/backend/cuda/rows.cuh>
+#include <modx/backend/cuda/sequence.cuh>
 #include <modx/backend/cuda/update.cuh>
 #include <modx/random.hpp>
 

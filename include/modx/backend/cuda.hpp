@@ -118,6 +118,29 @@ class basic_cuda {
   void combine_gradient(const permutation& p, std::size_t m, const T* w, const T* y, const T* dout, T beta_w, T* dw,
                         T* dy);
 
+  // -- transformers
+  /// y = gain x^ + bias, x^ = (x - [centred] mean) / sqrt(variance or mean square + eps); gain and bias may be null.
+  void normalize(const norm_task& task, const T* x, const T* gain, const T* bias, T* y);
+  std::size_t normalize_workspace(const norm_task& task) const;
+  /// dx (layout of x; summed over groups that share x), dgain and dbias where not null, with normalize_workspace() elements.
+  void normalize_gradient(const norm_task& task, const T* x, const T* gain, const T* dy, T beta_x, T* dx, T beta_gain,
+                          T* dgain, T beta_bias, T* dbias, T* workspace);
+  /// Rotary positions in place: pairs (j, j + head_dim / 2) turn by position * base^(-2 j / head_dim).
+  void rotate(const rotary_task& task, T* x);
+  /// out = softmax(scale q k^T) v; log_sum (query rows x groups x heads, or null) is the log of each row's sum.
+  void attention(const attention_task& task, const T* q, const T* k, const T* v, T* out, T* log_sum);
+  /// Overwrites dq, dk and dv, laid out as q, k and v.
+  void attention_gradient(const attention_task& task, const T* q, const T* k, const T* v, const T* out,
+                          const T* log_sum, const T* dout, T* dq, T* dk, T* dv);
+  /// y (n x f) = act(x[:, :f]) x[:, f:], and its gradient; x: n x 2f.
+  void gate(activation act, std::size_t n, std::size_t f, const T* x, T* y);
+  void gate_gradient(activation act, std::size_t n, std::size_t f, const T* x, const T* dy, T beta, T* dx);
+  /// dx (rows x d) = beta dx; then dx[id[t]] += dy[t] for t = 0, 1, ...: the gradient of gather_rows.
+  void scatter_rows(std::size_t n, std::size_t rows, std::size_t d, const T* dy, const std::int32_t* id, T beta, T* dx);
+  /// y (count x d) = mean of each sequence's rows (0 of none), and its gradient.
+  void sequence_means(const sequences& s, std::size_t d, const T* x, T* y);
+  void sequence_means_gradient(const sequences& s, std::size_t d, const T* dy, T beta, T* dx);
+
   // -- losses: *loss = mean over rows; `gradient` (n x c) is d loss / d x
   void cross_entropy(std::size_t n, std::size_t c, const T* x, const std::int32_t* label, T* loss, T* gradient);
 

@@ -81,6 +81,40 @@ struct adamw_step {
   double lr, beta1, beta2, eps, weight_decay, gradient_scale;
 };
 
+/// Sequences of tokens, one behind the other: rows [offsets[s], offsets[s + 1]) are sequence s.  Arrays on the device.
+struct sequences {
+  std::size_t count = 0, tokens = 0, longest = 0;
+  const std::int32_t* offsets = nullptr;   // count + 1
+  const std::int32_t* position = nullptr;  // tokens: place of each in its sequence, for rotary positions
+};
+
+/// Rows of width d in groups: group i of row t starts at x + t x_row + i x_group (y likewise), its gain at i gain_group.
+struct norm_task {
+  std::size_t n = 0, groups = 1, d = 0;
+  std::size_t x_row = 0, x_group = 0, y_row = 0, y_group = 0;
+  std::size_t gain_group = 0;  // 0: all groups share one
+  bool centred = false;        // layer normalisation; else root mean square
+  double eps = 1e-6;
+};
+
+/// Heads of n tokens in groups: head h of token t, group i is x + t row + i group + h head_dim.
+struct rotary_task {
+  std::size_t n = 0, groups = 1, heads = 1, head_dim = 0, row = 0, group = 0;
+  double base = 10000;
+  bool inverse = false;
+  const std::int32_t* position = nullptr;  // n
+};
+
+/// Softmax attention inside sequences.  Query head h of token t, group i: q + t q_row + i q_group + h head_dim; it reads
+/// key head h / (heads / kv_heads), laid out by kv_row and kv_group as the values are; out is laid out by out_row, out_group.
+struct attention_task {
+  std::size_t groups = 1, heads = 1, kv_heads = 1, head_dim = 0;
+  std::size_t q_row = 0, q_group = 0, kv_row = 0, kv_group = 0, out_row = 0, out_group = 0;
+  sequences q, kv;      // the same sequences; a query sees keys up to its own place counted from the end
+  bool causal = true;
+  double scale = 1;     // of q . k
+};
+
 /// Row-wise functions n x d -> n x d (softmax, log_softmax) or n x d -> n x 1 (log_sum_exp, sum).
 enum class row_function : unsigned char { softmax, log_softmax, log_sum_exp, sum };
 

@@ -71,6 +71,22 @@ template <class B> var<B> gelu(var<B> x) { return activate(x, activation::gelu);
 template <class B> var<B> silu(var<B> x) { return activate(x, activation::silu); }
 template <class B> var<B> tanh(var<B> x) { return activate(x, activation::tanh); }
 
+/// act(a) b for each block [a | b] of x's columns, of which there are `groups`: n x (groups 2f) to n x (groups f).
+template <class B>
+var<B> gated(var<B> x, activation act, std::size_t groups = 1) {
+  if (groups == 0 || x.cols() % (2 * groups))
+    throw error("gated", std::to_string(groups) + " blocks of an even number of columns", std::to_string(x.cols()) + " columns");
+  const std::size_t f = x.cols() / 2 / groups, n = x.rows() * groups;
+  typename B::scalar* out = nullptr;
+  auto y = x.on().result(x.rows(), x.cols() / 2, x.needs_gradient(), out);
+  x.backend().gate(act, n, f, x.data(), out);
+  x.on().record(y, [=](const auto* dy) {
+    const auto g = x.accumulate();
+    x.backend().gate_gradient(act, n, f, x.data(), dy, g.beta, g.data);
+  });
+  return y;
+}
+
 /// The same values under another extent of the same size.
 template <class B>
 var<B> reshape(var<B> x, extent columns) {

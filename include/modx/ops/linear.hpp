@@ -190,5 +190,47 @@ var<B> matmul(var<B> a, var<B> b) {
   operand[0] = b;
   return detail::grouped_linear<B>("matmul", a, {1, operand}, activation::none);
 }
+/// x w^T: a head whose weights are a table of embeddings; x: n x d, w: m x d.
+template <class B>
+var<B> matmul_transposed(var<B> x, var<B> w) {
+  using T = typename B::scalar;
+  auto& t = x.on();
+  const std::size_t n = x.rows(), d = x.cols(), m = w.rows();
+  expect_equal("matmul_transposed", "columns of the weight (the input's width)", d, w.cols());
+  T* out = nullptr;
+  auto y = t.result(n, m, x.needs_gradient() || w.needs_gradient(), out);
+  detail::packer<B> pack(t, 1);
+  gemm_task<T> forward;
+  forward.m = n, forward.n = m, forward.k = d, forward.c = out, forward.ldc = m;
+  forward.a = matrix_view<T>::plain(x.data(), d);
+  forward.b = matrix_view<T>::transposed(w.data(), d);
+  forward.packed_b = pack(w, true);
+  pack.run();
+  t.backend().gemm(forward);
+  t.record(y, [=](const T* dy) {
+    auto& tp = x.on();
+    detail::packer<B> prepare(tp, 2);
+    gemm_task<T> tasks[2];
+    std::size_t count = 0;
+    const auto add = [&](gradient_target<T> g, matrix_view<T> a, std::size_t rows, std::size_t k) -> gemm_task<T>& {
+      auto& task = tasks[count++];
+      task.m = rows, task.n = d, task.k = k, task.a = a, task.beta = g.beta, task.c = g.data, task.ldc = d;
+      return task;
+    };
+    if (w.needs_gradient()) {  // dw = dy^T x
+      auto& task = add(w.accumulate(), matrix_view<T>::transposed(dy, m), m, n);
+      task.b = matrix_view<T>::plain(x.data(), d);
+      task.packed_b = prepare(n, d, task.b);
+    }
+    if (x.needs_gradient()) {  // dx = dy w
+      auto& task = add(x.accumulate(), matrix_view<T>::plain(dy, m), n, m);
+      task.b = matrix_view<T>::plain(w.data(), d);
+      task.packed_b = prepare(w, false);
+    }
+    prepare.run();
+    detail::run_products(tp.backend(), std::span<const gemm_task<T>>(tasks, count));
+  });
+  return y;
+}
 
 }  // namespace modx::ops

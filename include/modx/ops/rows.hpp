@@ -152,15 +152,18 @@ var<B> rows(var<B> x, std::size_t from, std::size_t n) {
   return y;
 }
 
-/// y[t] = x[id[t]] for n ids on the device; no gradient (x is a table of constants).
+/// y[t] = x[id[t]] for n ids on the device: a lookup in a table of embeddings.
 template <class B>
 var<B> take_rows(var<B> x, const std::int32_t* id, std::size_t n) {
-  if (x.needs_gradient()) throw error("take_rows", "a table without gradient", "one with");
   checked_product("take_rows", n, x.cols());
   detail::expect_ids("take_rows", id, n);
   typename B::scalar* out = nullptr;
-  auto y = x.on().result(n, x.columns(), false, out);
+  auto y = x.on().result(n, x.columns(), x.needs_gradient(), out);
   x.backend().gather_rows(n, x.rows(), x.cols(), x.data(), id, out);
+  x.on().record(y, [=](const auto* dy) {
+    const auto g = x.accumulate();
+    x.backend().scatter_rows(n, x.rows(), x.cols(), dy, id, g.beta, g.data);
+  });
   return y;
 }
 

@@ -151,22 +151,28 @@ void basic_cpu<T>::cross_entropy(std::size_t n, std::size_t c, const T* x, const
     if (label[t] < 0 || std::size_t(label[t]) >= c)
       throw error("cross_entropy, label of token " + std::to_string(t), "0 <= label < " + std::to_string(c),
                   std::to_string(label[t]));
-  double total = 0;
   const T scale = T(1) / T(n);
-  for (std::size_t t = 0; t < n; ++t) {  // rows are short: this is never the slow part
-    const T* row = x + t * c;
-    const T shift = kernels::row_max(row, c);
-    T s;
-    if (gradient) {
-      s = kernels::exp_row(row, c, shift, gradient + t * c);
-      const T a = scale / s;
-      for (std::size_t j = 0; j < c; ++j) gradient[t * c + j] *= a;
-      gradient[t * c + std::size_t(label[t])] -= scale;
-    } else {
-      s = kernels::lane_sum<T>(c, [=](std::size_t j) { return fast_exp(row[j] - shift); });
+  auto& losses = state_->losses;
+  if (losses.size() < n) losses.resize(n);
+  double* const each = losses.data();
+  kernels::for_chunks(*state_->pool, n, kernels::row_grain(c), [=](std::size_t t0, std::size_t t1) {
+    for (std::size_t t = t0; t < t1; ++t) {
+      const T* row = x + t * c;
+      const T shift = kernels::row_max(row, c);
+      T s;
+      if (gradient) {
+        s = kernels::exp_row(row, c, shift, gradient + t * c);
+        const T a = scale / s;
+        for (std::size_t j = 0; j < c; ++j) gradient[t * c + j] *= a;
+        gradient[t * c + std::size_t(label[t])] -= scale;
+      } else {
+        s = kernels::lane_sum<T>(c, [=](std::size_t j) { return fast_exp(row[j] - shift); });
+      }
+      each[t] = double(std::log(s) + (shift - row[label[t]]));  // log s is not lost beside a large shift
     }
-    total += double(std::log(s) + (shift - row[label[t]]));  // log s is not lost beside a large shift
-  }
+  });
+  double total = 0;
+  for (std::size_t t = 0; t < n; ++t) total += each[t];
   *loss = T(total / double(n));
 }
 
