@@ -81,11 +81,12 @@ class model {
     if (count) backend_->pack(std::span<const pack_task<scalar>>(tasks, count));
   }
   var<B> forward(var<B> x) const { return bound_.forward(x); }
-  /// Output for host rows, nothing recorded.
-  matrix<scalar> predict(const matrix<scalar>& x) {
+  /// Output for host rows, nothing recorded; `sequences`: lengths of the sequences they form, for attention.
+  matrix<scalar> predict(const matrix<scalar>& x, std::span<const std::size_t> sequences = {}) {
     expect_equal("predict", "columns", io_.in.size(), x.cols);
     auto& t = *tape_;
     t.reset();
+    if (!sequences.empty()) t.context.sequence = t.sequences_of(sequences);
     const unrecorded<B> quiet(t);
     auto y = forward(t.input(x.data, x.rows, io_.in)).host();
     t.reset();

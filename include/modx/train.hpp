@@ -13,6 +13,7 @@ struct step_options {
   std::size_t accumulation = 1;    // this micro-batch counts 1 / accumulation
   bool update = true;              // false: gradients only, more micro-batches follow
   batch_context context = {};
+  std::span<const std::size_t> sequences = {};  // lengths of the sequences that the tokens form, for attention
 };
 
 namespace detail {
@@ -77,6 +78,7 @@ double step(M& model, const O& optimizer, const L& loss, const matrix<typename M
   t.reset();
   t.context = options.context;
   t.context.training = true;
+  if (!options.sequences.empty()) t.context.sequence = t.sequences_of(options.sequences);
   model.pack_weights();
   const auto y = forward(model.bound(), t.input(x.data, x.rows, x.cols == model.io().in.size() ? model.io().in : extent(x.cols)));
   const var<B> value = loss(y, detail::on_tape(t, target));

@@ -1,5 +1,5 @@
-// Every operation of the CUDA backend gives what the CPU backend gives: float and double, sizes around a warp and a
-// block, nothing at all, beta 0 (which never reads), and nothing written that isn't the operation's.
+// Every operation of the CUDA backend gives what the CPU backend gives: float and double, sizes around a warp
+// and a block, nothing at all, beta 0 (which never reads), and nothing written that isn't the operation's.
 #include "cuda/parity.hpp"
 
 #include <limits>
@@ -20,23 +20,30 @@ constexpr bool same_call<R (basic_cpu<T>::*)(P...), R (basic_cuda<T>::*)(P...)> 
 template <class T, class R, class... P>
 constexpr bool same_call<R (basic_cpu<T>::*)(P...) const, R (basic_cuda<T>::*)(P...) const> = true;
 template <class T, class... P>
-constexpr bool same_call<void (basic_cpu<T>::*)(P...) noexcept, void (basic_cuda<T>::*)(P...) noexcept> = true;
-#define MODX_SAME(name) static_assert(same_call<decltype(&basic_cpu<float>::name), decltype(&basic_cuda<float>::name)>);
+constexpr bool same_call<void (basic_cpu<T>::*)(P...) noexcept, void (basic_cuda<T>::*)(P...) noexcept> =
+    true;
+#define MODX_SAME(name) \
+  static_assert(same_call<decltype(&basic_cpu<float>::name), decltype(&basic_cuda<float>::name)>);
 MODX_SAME(seed)
-MODX_SAME(normal) MODX_SAME(allocate) MODX_SAME(deallocate) MODX_SAME(upload) MODX_SAME(download) MODX_SAME(fill)
+MODX_SAME(normal)
+MODX_SAME(allocate) MODX_SAME(deallocate) MODX_SAME(upload) MODX_SAME(download) MODX_SAME(fill)
     MODX_SAME(axpy) MODX_SAME(packed_size) MODX_SAME(pack) MODX_SAME(map<fn::square>)
         MODX_SAME(map_gradient<fn::square>) MODX_SAME(zip<fn::add>) MODX_SAME(zip_gradient<fn::add>)
             MODX_SAME(activation_gradient) MODX_SAME(rows) MODX_SAME(rows_gradient) MODX_SAME(scale_rows)
                 MODX_SAME(dot_rows) MODX_SAME(add_row) MODX_SAME(column_sums) MODX_SAME(broadcast_row)
                     MODX_SAME(take_columns) MODX_SAME(put_columns) MODX_SAME(sum) MODX_SAME(squared_norm)
-                        MODX_SAME(weighted_sum) MODX_SAME(weighted_sum_gradient) MODX_SAME(pick)
-                            MODX_SAME(pick_gradient) MODX_SAME(top_k) MODX_SAME(permute) MODX_SAME(gather_rows)
-                                MODX_SAME(gather_columns) MODX_SAME(gather_columns_gradient) MODX_SAME(combine)
-                                    MODX_SAME(combine_gradient) MODX_SAME(cross_entropy) MODX_SAME(conv_workspace)
-                                        MODX_SAME(conv2d) MODX_SAME(conv2d_gradient) MODX_SAME(max_pool)
-                                            MODX_SAME(max_pool_gradient) MODX_SAME(normalize) MODX_SAME(normalize_workspace)
-    MODX_SAME(normalize_gradient) MODX_SAME(rotate) MODX_SAME(attention) MODX_SAME(attention_gradient) MODX_SAME(gate)
-        MODX_SAME(gate_gradient) MODX_SAME(scatter_rows) MODX_SAME(sequence_means) MODX_SAME(sequence_means_gradient)
+                        MODX_SAME(weighted_sum) MODX_SAME(weighted_sum_gradient) MODX_SAME(pick) MODX_SAME(
+                            pick_gradient) MODX_SAME(top_k) MODX_SAME(permute) MODX_SAME(gather_rows)
+                            MODX_SAME(gather_columns) MODX_SAME(gather_columns_gradient) MODX_SAME(combine)
+                                MODX_SAME(combine_gradient) MODX_SAME(cross_entropy) MODX_SAME(conv_workspace)
+                                    MODX_SAME(conv2d) MODX_SAME(conv2d_gradient) MODX_SAME(max_pool)
+                                        MODX_SAME(max_pool_gradient) MODX_SAME(normalize)
+                                            MODX_SAME(normalize_workspace) MODX_SAME(normalize_gradient)
+                                                MODX_SAME(rotate) MODX_SAME(attention)
+                                                    MODX_SAME(attention_gradient) MODX_SAME(gate)
+                                                        MODX_SAME(gate_gradient) MODX_SAME(scatter_rows)
+                                                            MODX_SAME(ids_of) MODX_SAME(sequence_means)
+                                                                MODX_SAME(sequence_means_gradient)
 #undef MODX_SAME
 
 }  // namespace
@@ -62,18 +69,21 @@ TEMPLATE_TEST_CASE("cuda: elementwise operations equal the CPU's", "[parity]", f
       for (const double beta_ : betas) {
         const T beta = T(beta_);
         run(
-            name, [&](auto& b, T* dx, T* a, T* v, T* g) { b.map_gradient(f, n, a, v, g, beta, dx); }, target(n, beta),
-            in, y, dy);
+            name, [&](auto& b, T* dx, T* a, T* v, T* g) { b.map_gradient(f, n, a, v, g, beta, dx); },
+            target(n, beta), in, y, dy);
       }
     };
-    unary("affine", fn::affine<T>{2, -1}, x), unary("exp", fn::exponential{}, x), unary("square", fn::square{}, x);
+    unary("affine", fn::affine<T>{2, -1}, x), unary("exp", fn::exponential{}, x),
+        unary("square", fn::square{}, x);
     unary("log", fn::logarithm{}, positive), unary("sqrt", fn::square_root{}, positive),
         unary("sigmoid", fn::sigmoid{}, x);
-    for (const auto act : {activation::none, activation::relu, activation::gelu, activation::silu, activation::tanh}) {
+    for (const auto act :
+         {activation::none, activation::relu, activation::gelu, activation::silu, activation::tanh}) {
       unary("activated", fn::activated{act}, x);
       run(
           "activation_gradient",
-          [&](auto& b, T* d, T* pre, T* y, T* g) { b.activation_gradient(act, n, pre, y, g, d); }, out, x, z, dy);
+          [&](auto& b, T* d, T* pre, T* y, T* g) { b.activation_gradient(act, n, pre, y, g, d); }, out, x, z,
+          dy);
     }
     const auto binary = [&](const char* name, auto f) {
       run(name, [&](auto& b, T* y, T* a, T* c) { b.zip(f, n, a, c, y); }, out, x, positive);
@@ -99,7 +109,8 @@ TEMPLATE_TEST_CASE("cuda: rows and columns equal the CPU's", "[parity]", float, 
     for (const std::size_t d : widths) {
       if (n > 1000 && d > 40) continue;
       INFO(n << " x " << d);
-      const auto x = draw<T>(n * d, "x", 3), dy = draw<T>(n * d, "dy"), s = draw<T>(n, "s"), r = draw<T>(d, "r");
+      const auto x = draw<T>(n * d, "x", 3), dy = draw<T>(n * d, "dy"), s = draw<T>(n, "s"),
+                 r = draw<T>(d, "r");
       for (const auto f :
            {row_function::softmax, row_function::log_softmax, row_function::log_sum_exp, row_function::sum}) {
         const bool wide = f == row_function::softmax || f == row_function::log_softmax;
@@ -109,17 +120,22 @@ TEMPLATE_TEST_CASE("cuda: rows and columns equal the CPU's", "[parity]", float, 
         for (const double beta_ : betas) {
           const T beta = T(beta_);
           run(
-              "rows_gradient", [&](auto& b, T* dx, T* in, T* v, T* g) { b.rows_gradient(f, n, d, in, v, g, beta, dx); },
+              "rows_gradient",
+              [&](auto& b, T* dx, T* in, T* v, T* g) { b.rows_gradient(f, n, d, in, v, g, beta, dx); },
               target(n * d, beta), x, y, wide ? dy : s);
         }
       }
       for (const double beta_ : betas) {
         const T beta = T(beta_);
         run(
-            "scale_rows", [&](auto& b, T* y, T* a, T* c) { b.scale_rows(n, d, a, c, beta, y); }, target(n * d, beta), x,
-            s);
-        run("dot_rows", [&](auto& b, T* y, T* a, T* c) { b.dot_rows(n, d, a, c, beta, y); }, target(n, beta), x, dy);
-        run("column_sums", [&](auto& b, T* y, T* a) { b.column_sums(n, d, d, T(-2), a, beta, y); }, target(d, beta), x);
+            "scale_rows", [&](auto& b, T* y, T* a, T* c) { b.scale_rows(n, d, a, c, beta, y); },
+            target(n * d, beta), x, s);
+        run(
+            "dot_rows", [&](auto& b, T* y, T* a, T* c) { b.dot_rows(n, d, a, c, beta, y); }, target(n, beta),
+            x, dy);
+        run(
+            "column_sums", [&](auto& b, T* y, T* a) { b.column_sums(n, d, d, T(-2), a, beta, y); },
+            target(d, beta), x);
         run(
             "broadcast_row", [&](auto& b, T* y, T* a) { b.broadcast_row(n, d, T(0.5), a, beta, y); },
             target(n * d, beta), r);
@@ -131,8 +147,8 @@ TEMPLATE_TEST_CASE("cuda: rows and columns equal the CPU's", "[parity]", float, 
             "put_columns", [&](auto& b, T* y, T* a) { b.put_columns(n, d, from, m, a, beta, y); }, x,
             draw<T>(n * m, "part"));
         run(
-            "column_sums of a part", [&](auto& b, T* y, T* a) { b.column_sums(n, m, d, 1, a + from, beta, y); },
-            target(m, beta), x);
+            "column_sums of a part",
+            [&](auto& b, T* y, T* a) { b.column_sums(n, m, d, 1, a + from, beta, y); }, target(m, beta), x);
       }
       run("add_row", [&](auto& b, T* y, T* a, T* c) { b.add_row(n, d, a, c, y); }, unset<T>(n * d), x, r);
       run("sum", [&](auto& b, T* y, T* a) { b.sum(n * d, T(0.25), a, y); }, unset<T>(1), x);
@@ -161,7 +177,9 @@ TEMPLATE_TEST_CASE("cuda: sums over many rows and values equal the CPU's", "[par
   const std::size_t n = 4700, d = 3;  // several parts
   run.tolerance *= 10;
   const auto x = draw<T>(n * d, "x");
-  run("column_sums", [&](auto& b, T* y, T* a) { b.column_sums(n, d, d, 1, a, T(0.5), y); }, draw<T>(d, "y"), x);
+  run(
+      "column_sums", [&](auto& b, T* y, T* a) { b.column_sums(n, d, d, 1, a, T(0.5), y); }, draw<T>(d, "y"),
+      x);
   run("sum", [&](auto& b, T* y, T* a) { b.sum(n * d, 1, a, y); }, unset<T>(1), x);
   run("softmax", [&](auto& b, T* y, T* a) { b.rows(row_function::softmax, 2, n, a, y); }, unset<T>(2 * n), x);
 }
@@ -178,9 +196,11 @@ TEMPLATE_TEST_CASE("cuda: experts side by side equal the CPU's", "[parity]", flo
         const auto w = draw<T>(n * e, "w"), y = draw<T>(n * e * m, "y"), g = draw<T>(n * m, "g");
         const auto id = draw_ids(n, e);
         run(
-            "weighted_sum", [&](auto& b, T* o, T* a, T* c) { b.weighted_sum(n, e, m, a, c, o); }, unset<T>(n * m), w,
-            y);
-        run("pick", [&](auto& b, T* o, T* a, id_type* i) { b.pick(n, e, m, i, a, o); }, unset<T>(n * m), y, id);
+            "weighted_sum", [&](auto& b, T* o, T* a, T* c) { b.weighted_sum(n, e, m, a, c, o); },
+            unset<T>(n * m), w, y);
+        run(
+            "pick", [&](auto& b, T* o, T* a, id_type* i) { b.pick(n, e, m, i, a, o); }, unset<T>(n * m), y,
+            id);
         for (const double beta_ : betas) {
           const T beta = T(beta_);
           run(
@@ -192,7 +212,8 @@ TEMPLATE_TEST_CASE("cuda: experts side by side equal the CPU's", "[parity]", flo
               },
               target(n * e, beta), target(n * e * m, beta), w, y, g);
           run(
-              "pick_gradient", [&](auto& b, T* dy, T* o, id_type* i) { b.pick_gradient(n, e, m, i, o, beta, dy); },
+              "pick_gradient",
+              [&](auto& b, T* dy, T* o, id_type* i) { b.pick_gradient(n, e, m, i, o, beta, dy); },
               target(n * e * m, beta), g, id);
         }
       }
@@ -203,14 +224,15 @@ TEMPLATE_TEST_CASE("cuda: routing equals the CPU's", "[parity]", float, double) 
   using T = TestType;
   both<T> run;
   for (const std::size_t n : sizes)
-    for (const auto& [e, k] : {std::pair<std::size_t, std::size_t>{1, 1}, {4, 2}, {33, 3}, {100, 5}, {7, 7}}) {
+    for (const auto& [e, k] :
+         {std::pair<std::size_t, std::size_t>{1, 1}, {4, 2}, {33, 3}, {100, 5}, {7, 7}}) {
       if (n > 1000 && e > 40) continue;
       INFO(n << " tokens, " << k << " of " << e << " experts");
       auto scores = draw<T>(n * e, "scores");
       for (T& s : scores) s = std::round(s * 4) / 4;  // with ties
       run(
-          "top_k", [&](auto& b, id_type* id, T* x) { b.top_k(n, e, k, x, id); }, std::vector<id_type>(n * k, -7),
-          scores);
+          "top_k", [&](auto& b, id_type* id, T* x) { b.top_k(n, e, k, x, id); },
+          std::vector<id_type>(n * k, -7), scores);
       std::vector<id_type> best(n * k), one(n * k, id_type(e / 2)), few = draw_ids(n * k, (e + 2) / 3, "few");
       run.cpu.top_k(n, e, k, scores.data(), best.data());
       for (const auto& id : {best, one, few}) {  // one expert with everything, and empty ones
@@ -227,7 +249,9 @@ TEMPLATE_TEST_CASE("cuda: routing equals the CPU's", "[parity]", float, double) 
         CHECK(offsets[0] == offsets[1]);
         run.cpu.permute(n, e, k, id.data(), offsets[0].data(), position.data(), source.data());
         const auto w = draw<T>(n * k, "w"), y = draw<T>(n * k * m, "y"), g = draw<T>(n * m, "g");
-        const auto order = [&](id_type* p, id_type* s) { return permutation{n, k, e, offsets[0].data(), p, s}; };
+        const auto order = [&](id_type* p, id_type* s) {
+          return permutation{n, k, e, offsets[0].data(), p, s};
+        };
         run(
             "gather_rows", [&](auto& b, T* o, T* x, id_type* s) { b.gather_rows(n * k, n, m, x, s, o); },
             unset<T>(n * k * m), g, source);
@@ -274,7 +298,9 @@ TEMPLATE_TEST_CASE("cuda: top_k orders NaN, infinities and ties as the CPU does"
     const auto which = draw_ids(n * e, 5, "which");
     for (std::size_t i = 0; i < x.size(); ++i) x[i] = values[which[i]];
     for (const std::size_t k : {std::size_t(1), (e + 1) / 2, e})
-      run("top_k", [&](auto& b, id_type* id, T* in) { b.top_k(n, e, k, in, id); }, std::vector<id_type>(n * k), x);
+      run(
+          "top_k", [&](auto& b, id_type* id, T* in) { b.top_k(n, e, k, in, id); },
+          std::vector<id_type>(n * k), x);
   }
 }
 
@@ -288,12 +314,13 @@ TEMPLATE_TEST_CASE("cuda: cross-entropy equals the CPU's", "[parity]", float, do
       const auto x = draw<T>(n * c, "x", 4);
       const auto label = draw_ids(n, c);
       run(
-          "cross_entropy", [&](auto& b, T* loss, T* g, T* in, id_type* l) { b.cross_entropy(n, c, in, l, loss, g); },
+          "cross_entropy",
+          [&](auto& b, T* loss, T* g, T* in, id_type* l) { b.cross_entropy(n, c, in, l, loss, g); },
           unset<T>(1), unset<T>(n * c), x, label);
       run(
           "cross_entropy, loss only",
-          [&](auto& b, T* loss, T* in, id_type* l) { b.cross_entropy(n, c, in, l, loss, nullptr); }, unset<T>(1), x,
-          label);
+          [&](auto& b, T* loss, T* in, id_type* l) { b.cross_entropy(n, c, in, l, loss, nullptr); },
+          unset<T>(1), x, label);
     }
 }
 
@@ -319,10 +346,15 @@ TEMPLATE_TEST_CASE("cuda: optimiser steps equal the CPU's", "[parity]", float, d
       w, m, v, g);
   run(
       "sgd with momentum",
-      [&](auto& b, T* pw, T* pm, T* pg) { b.update(sgd_step{0.1, 0.9, 0.2, 0.5}, tensors(pw, pm, nullptr, pg)); }, w, m,
-      g);
+      [&](auto& b, T* pw, T* pm, T* pg) {
+        b.update(sgd_step{0.1, 0.9, 0.2, 0.5}, tensors(pw, pm, nullptr, pg));
+      },
+      w, m, g);
   run(
-      "sgd", [&](auto& b, T* pw, T* pg) { b.update(sgd_step{0.1, 0.9, 0.2, 0.5}, tensors(pw, nullptr, nullptr, pg)); },
+      "sgd",
+      [&](auto& b, T* pw, T* pg) {
+        b.update(sgd_step{0.1, 0.9, 0.2, 0.5}, tensors(pw, nullptr, nullptr, pg));
+      },
       w, g);
   run("nothing", [&](auto& b, T*) { b.update(sgd_step{0.1, 0.9, 0.2, 0.5}, {}); }, w);
 }
@@ -428,8 +460,8 @@ TEMPLATE_TEST_CASE("cuda: convolutions and pooling equal the CPU's", "[parity]",
   for (const conv_task& t : list) {
     INFO(t.n << " x " << t.h << " x " << t.w << " x " << t.cin << " -> " << t.cout << ", kernel " << t.kernel
              << ", pad " << t.pad << ", pool " << t.pool);
-    const auto x = draw<T>(t.n * t.h * t.w * t.cin, "x"), w = draw<T>(t.kernel * t.kernel * t.cin * t.cout, "w"),
-               bias = draw<T>(t.cout, "bias");
+    const auto x = draw<T>(t.n * t.h * t.w * t.cin, "x"),
+               w = draw<T>(t.kernel * t.kernel * t.cin * t.cout, "w"), bias = draw<T>(t.cout, "bias");
     const std::size_t outputs = t.n * t.out_h() * t.out_w() * t.cout;
     const auto workspace = [&](auto& b, bool backward, auto f) {
       const std::size_t bytes = b.conv_workspace(t, backward) * sizeof(T);
@@ -440,7 +472,8 @@ TEMPLATE_TEST_CASE("cuda: convolutions and pooling equal the CPU's", "[parity]",
     std::vector<unsigned char> winners(outputs, 99);
     std::vector<T> y = unset<T>(outputs);
     const auto forward = [&](auto& b, T* out, unsigned char* argmax, T* in, T* weights, T* own_bias) {
-      workspace(b, false, [&](T* p) { b.conv2d(t, in, weights, own_bias, out, t.pool > 1 ? argmax : nullptr, p); });
+      workspace(b, false,
+                [&](T* p) { b.conv2d(t, in, weights, own_bias, out, t.pool > 1 ? argmax : nullptr, p); });
     };
     run("conv2d", forward, y, winners, x, w, bias);
     forward(run.cpu, y.data(), winners.data(), const_cast<T*>(x.data()), const_cast<T*>(w.data()),
@@ -452,7 +485,8 @@ TEMPLATE_TEST_CASE("cuda: convolutions and pooling equal the CPU's", "[parity]",
           "conv2d_gradient",
           [&](auto& b, T* dx, T* dw, T* db, T* in, T* weights, T* out, unsigned char* argmax, T* g) {
             workspace(b, true, [&](T* p) {
-              b.conv2d_gradient(t, in, weights, out, t.pool > 1 ? argmax : nullptr, g, beta, dx, beta, dw, beta, db, p);
+              b.conv2d_gradient(t, in, weights, out, t.pool > 1 ? argmax : nullptr, g, beta, dx, beta, dw,
+                                beta, db, p);
             });
           },
           target(x.size(), beta), target(w.size(), beta), target(bias.size(), beta), x, w, y, winners, dy);
@@ -472,13 +506,16 @@ TEMPLATE_TEST_CASE("cuda: convolutions and pooling equal the CPU's", "[parity]",
       const T beta = T(beta_);
       run(
           "max_pool_gradient",
-          [&](auto& b, T* dx, unsigned char* argmax, T* g) { b.max_pool_gradient(pool, argmax, g, beta, dx); },
+          [&](auto& b, T* dx, unsigned char* argmax, T* g) {
+            b.max_pool_gradient(pool, argmax, g, beta, dx);
+          },
           target(x.size(), beta), places, draw<T>(pooled, "g"));
     }
   }
 }
 
-TEST_CASE("cuda: ids and labels out of range are reported by the next download, as the CPU says it", "[parity]") {
+TEST_CASE("cuda: ids and labels out of range are reported by the next download, as the CPU says it",
+          "[parity]") {
   MODX_NEEDS_DEVICE();
   both<float> run;
   const auto x = draw<float>(12 * 5, "x");
@@ -507,9 +544,12 @@ TEST_CASE("cuda: ids and labels out of range are reported by the next download, 
     buffer<B, id_type> id(b, bad);
     f(id.data());
   };
-  says([&](auto& b, float* in, float* out) { with_ids(b, [&](id_type* id) { b.pick(12, 4, 1, id, in, out); }); });
-  says(
-      [&](auto& b, float* in, float* out) { with_ids(b, [&](id_type* id) { b.gather_rows(12, 4, 5, in, id, out); }); });
+  says([&](auto& b, float* in, float* out) {
+    with_ids(b, [&](id_type* id) { b.pick(12, 4, 1, id, in, out); });
+  });
+  says([&](auto& b, float* in, float* out) {
+    with_ids(b, [&](id_type* id) { b.gather_rows(12, 4, 5, in, id, out); });
+  });
   says([&](auto& b, float* in, float* out) {
     with_ids(b, [&](id_type* id) { b.gather_columns(12, 4, 1, in, id, out); });
   });
@@ -562,7 +602,8 @@ TEMPLATE_TEST_CASE("cuda: norms equal the CPU's", "[parity]", float, double) {
         for (const bool shared_x : {false, true})
           for (const bool own_gain : {false, true}) {
             if (n > 1000 && (d > 20 || shared_x)) continue;
-            INFO(n << " x " << groups << " x " << d << (shared_x ? ", one x" : "") << (own_gain ? ", own gains" : ""));
+            INFO(n << " x " << groups << " x " << d << (shared_x ? ", one x" : "")
+                   << (own_gain ? ", own gains" : ""));
             norm_task task;
             task.n = n, task.groups = groups, task.d = d;
             task.x_row = shared_x ? d + 2 : groups * d + 1, task.x_group = shared_x ? 0 : d;
@@ -570,20 +611,25 @@ TEMPLATE_TEST_CASE("cuda: norms equal the CPU's", "[parity]", float, double) {
             task.centred = n % 2, task.eps = 1e-5;
             if (shared_x && !own_gain) continue;
             const std::size_t width = own_gain ? groups * d : d, size = n * groups * d;
-            const auto x = draw<T>(n * task.x_row, "x"), gain = draw<T>(width, "gain"), bias = draw<T>(width, "bias");
+            const auto x = draw<T>(n * task.x_row, "x"), gain = draw<T>(width, "gain"),
+                       bias = draw<T>(width, "bias");
             const auto dy = draw<T>(size, "dy");
-            run("normalize", [&](auto& b, T* y, T* in, T* g, T* c) { b.normalize(task, in, g, c, y); }, unset<T>(size), x,
-                gain, bias);
-            run("normalize without gain", [&](auto& b, T* y, T* in) { b.normalize(task, in, nullptr, nullptr, y); },
-                unset<T>(size), x);
+            run(
+                "normalize", [&](auto& b, T* y, T* in, T* g, T* c) { b.normalize(task, in, g, c, y); },
+                unset<T>(size), x, gain, bias);
+            run(
+                "normalize without gain",
+                [&](auto& b, T* y, T* in) { b.normalize(task, in, nullptr, nullptr, y); }, unset<T>(size), x);
             for (const double beta_ : betas) {
               const T beta = T(beta_);
               auto dx = target(n * task.x_row, beta);
               if (beta == T(0)) dx = draw<T>(dx.size(), "between the rows");
-              run("normalize_gradient",
+              run(
+                  "normalize_gradient",
                   [&](auto& b, T* out, T* dg, T* db, T* in, T* g, T* slope) {
                     void* space = b.allocate(b.normalize_workspace(task) * sizeof(T) + 1);
-                    b.normalize_gradient(task, in, g, slope, beta, out, beta, dg, beta, db, static_cast<T*>(space));
+                    b.normalize_gradient(task, in, g, slope, beta, out, beta, dg, beta, db,
+                                         static_cast<T*>(space));
                     b.deallocate(space, b.normalize_workspace(task) * sizeof(T) + 1);
                   },
                   dx, target(width, beta), target(width, beta), x, gain, dy);
@@ -600,9 +646,12 @@ TEMPLATE_TEST_CASE("cuda: attention equals the CPU's", "[parity]", float, double
     std::size_t heads, kv_heads, head_dim, groups;
     std::vector<id_type> lengths, keys;
   };
-  const shape_case list[] = {{1, 1, 1, 1, {1}, {1}},          {2, 1, 5, 2, {3, 0, 33, 1}, {3, 0, 33, 1}},
-                             {4, 2, 40, 1, {31, 70}, {31, 70}}, {2, 2, 8, 1, {1, 2, 3}, {65, 2, 0}},
-                             {1, 1, 33, 3, {32}, {32}},         {3, 1, 4, 1, {0}, {5}}};
+  const shape_case list[] = {{1, 1, 1, 1, {1}, {1}},
+                             {2, 1, 5, 2, {3, 0, 33, 1}, {3, 0, 33, 1}},
+                             {4, 2, 40, 1, {31, 70}, {31, 70}},
+                             {2, 2, 8, 1, {1, 2, 3}, {65, 2, 0}},
+                             {1, 1, 33, 3, {32}, {32}},
+                             {3, 1, 4, 1, {0}, {5}}};
   for (const auto& c : list)
     for (const bool causal : {true, false}) {
       attention_task task;
@@ -613,14 +662,17 @@ TEMPLATE_TEST_CASE("cuda: attention equals the CPU's", "[parity]", float, double
       task.causal = causal, task.scale = 0.3;
       const auto offsets = [](const std::vector<id_type>& lengths, sequences& s) {
         std::vector<id_type> at{0};
-        for (const id_type l : lengths) at.push_back(at.back() + l), s.longest = std::max(s.longest, std::size_t(l));
+        for (const id_type l : lengths)
+          at.push_back(at.back() + l), s.longest = std::max(s.longest, std::size_t(l));
         s.count = lengths.size(), s.tokens = std::size_t(at.back());
         return at;
       };
       const auto q_at = offsets(c.lengths, task.q), kv_at = offsets(c.keys, task.kv);
       const std::size_t n = task.q.tokens, keys = task.kv.tokens, out = n * task.out_row;
-      INFO(n << " queries, " << keys << " keys, " << c.heads << " heads of " << c.head_dim << ", causal " << causal);
-      const auto q = draw<T>(n * task.q_row, "q"), k = draw<T>(keys * task.kv_row, "k"), v = draw<T>(keys * task.kv_row, "v");
+      INFO(n << " queries, " << keys << " keys, " << c.heads << " heads of " << c.head_dim << ", causal "
+             << causal);
+      const auto q = draw<T>(n * task.q_row, "q"), k = draw<T>(keys * task.kv_row, "k"),
+                 v = draw<T>(keys * task.kv_row, "v");
       const auto dy = draw<T>(out, "dy");
       const auto on = [&](id_type* a, id_type* b) {
         auto t = task;
@@ -629,12 +681,17 @@ TEMPLATE_TEST_CASE("cuda: attention equals the CPU's", "[parity]", float, double
       };
       std::vector<T> y(out), log_sum(n * c.groups * c.heads);
       auto first = q_at, second = kv_at;
-      run.cpu.attention(on(first.data(), second.data()), q.data(), k.data(), v.data(), y.data(), log_sum.data());
-      run("attention",
-          [&](auto& b, T* o, T* l, T* a, T* d, T* e, id_type* f, id_type* g) { b.attention(on(f, g), a, d, e, o, l); },
+      run.cpu.attention(on(first.data(), second.data()), q.data(), k.data(), v.data(), y.data(),
+                        log_sum.data());
+      run(
+          "attention",
+          [&](auto& b, T* o, T* l, T* a, T* d, T* e, id_type* f, id_type* g) {
+            b.attention(on(f, g), a, d, e, o, l);
+          },
           unset<T>(out), unset<T>(log_sum.size()), q, k, v, q_at, kv_at);
       auto dq = draw<T>(q.size(), "between the rows");
-      run("attention_gradient",
+      run(
+          "attention_gradient",
           [&](auto& b, T* x, T* d, T* e, T* a, T* f, T* g, T* o, T* l, T* s, id_type* h, id_type* i) {
             b.attention_gradient(on(h, i), a, f, g, o, l, s, x, d, e);
           },
@@ -642,7 +699,8 @@ TEMPLATE_TEST_CASE("cuda: attention equals the CPU's", "[parity]", float, double
     }
 }
 
-TEMPLATE_TEST_CASE("cuda: gates, rotary positions, embeddings and means of sequences equal the CPU's", "[parity]", float, double) {
+TEMPLATE_TEST_CASE("cuda: gates, rotary positions, embeddings and means of sequences equal the CPU's",
+                   "[parity]", float, double) {
   MODX_NEEDS_DEVICE();
   using T = TestType;
   both<T> run;
@@ -652,20 +710,34 @@ TEMPLATE_TEST_CASE("cuda: gates, rotary positions, embeddings and means of seque
       INFO(n << " x " << f);
       const auto x = draw<T>(n * 2 * f, "x"), dy = draw<T>(n * f, "dy");
       const auto id = draw_ids(n, 40);
-      for (const auto act : {activation::none, activation::relu, activation::gelu, activation::silu, activation::tanh}) {
+      for (const auto act :
+           {activation::none, activation::relu, activation::gelu, activation::silu, activation::tanh}) {
         run("gate", [&](auto& b, T* y, T* a) { b.gate(act, n, f, a, y); }, unset<T>(n * f), x);
         for (const double beta_ : betas)
-          run("gate_gradient", [&](auto& b, T* dx, T* a, T* g) { b.gate_gradient(act, n, f, a, g, T(beta_), dx); },
+          run(
+              "gate_gradient",
+              [&](auto& b, T* dx, T* a, T* g) { b.gate_gradient(act, n, f, a, g, T(beta_), dx); },
               target(n * 2 * f, T(beta_)), x, dy);
       }
+      auto numbers = draw<T>(n, "numbers", 100);
+      for (std::size_t i = 0; i < n; i += 2) numbers[i] = std::round(numbers[i]);
+      if (n > 3)
+        numbers[1] = std::numeric_limits<T>::quiet_NaN(), numbers[2] = T(2147483648.0),
+        numbers[0] = T(16777215);
+      run(
+          "ids_of", [&](auto& b, id_type* i, T* a) { b.ids_of(n, a, i); }, std::vector<id_type>(n, 7),
+          numbers);
       for (const double beta_ : betas)
-        run("scatter_rows", [&](auto& b, T* dx, T* g, id_type* i) { b.scatter_rows(n, 40, f, g, i, T(beta_), dx); },
+        run(
+            "scatter_rows",
+            [&](auto& b, T* dx, T* g, id_type* i) { b.scatter_rows(n, 40, f, g, i, T(beta_), dx); },
             target(40 * f, T(beta_)), dy, id);
       for (const bool inverse : {false, true}) {
         rotary_task task;
         task.n = n, task.groups = 2, task.heads = 3, task.head_dim = 4, task.row = 31, task.group = 15;
         task.inverse = inverse, task.base = 50;
-        run("rotate",
+        run(
+            "rotate",
             [&](auto& b, T* a, id_type* place) {
               auto own = task;
               own.position = place;
@@ -683,9 +755,12 @@ TEMPLATE_TEST_CASE("cuda: gates, rotary positions, embeddings and means of seque
     own.offsets = offsets;
     return own;
   };
-  run("sequence_means", [&](auto& b, T* y, T* a, id_type* o) { b.sequence_means(on(o), 5, a, y); }, unset<T>(20), rows, at);
+  run(
+      "sequence_means", [&](auto& b, T* y, T* a, id_type* o) { b.sequence_means(on(o), 5, a, y); },
+      unset<T>(20), rows, at);
   for (const double beta_ : betas)
-    run("sequence_means_gradient",
+    run(
+        "sequence_means_gradient",
         [&](auto& b, T* dx, T* a, id_type* o) { b.sequence_means_gradient(on(o), 5, a, T(beta_), dx); },
         target(41 * 5, T(beta_)), g, at);
 }

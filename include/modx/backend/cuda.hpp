@@ -135,6 +135,8 @@ class basic_cuda {
   /// y (n x f) = act(x[:, :f]) x[:, f:], and its gradient; x: n x 2f.
   void gate(activation act, std::size_t n, std::size_t f, const T* x, T* y);
   void gate_gradient(activation act, std::size_t n, std::size_t f, const T* x, const T* dy, T beta, T* dx);
+  /// id = x rounded: ids that came as numbers; -1 for what is no number or no such integer.
+  void ids_of(std::size_t n, const T* x, std::int32_t* id);
   /// dx (rows x d) = beta dx; then dx[id[t]] += dy[t] for t = 0, 1, ...: the gradient of gather_rows.
   void scatter_rows(std::size_t n, std::size_t rows, std::size_t d, const T* dy, const std::int32_t* id, T beta, T* dx);
   /// y (count x d) = mean of each sequence's rows (0 of none), and its gradient.

@@ -1,6 +1,7 @@
 // Elementwise functions, written once for every backend: value and derivative.
 #pragma once
 #include <cmath>
+#include <cstdint>
 #include <modx/backend/activation.hpp>
 #include <modx/backend/math.hpp>
 
@@ -57,6 +58,12 @@ struct activated {
   template <class T>
   MODX_HD T derivative(T x, T) const { return activation_slope(act, x); }
 };
+
+/// A number as an id: -1 for what is no integer from 0 to 2^31 - 1.
+template <class T>
+MODX_HD std::int32_t as_id(T x) {
+  return x >= T(0) && x < T(2147483648.0) && T(static_cast<std::int32_t>(x)) == x ? static_cast<std::int32_t>(x) : -1;
+}
 
 struct add {
   template <class T>

@@ -23,7 +23,11 @@ class layer {
 
  public:
   layer(builder<B>& b, std::size_t experts, std::string_view weight, std::string_view bias, std::size_t in,
-        std::size_t out);
+        std::size_t out)
+      : layer(b, experts, weight, bias, in, out, init::fan_in(in)) {}
+  /// Biases start as `of_bias` says.
+  layer(builder<B>& b, std::size_t experts, std::string_view weight, std::string_view bias, std::size_t in,
+        std::size_t out, init of_bias);
   /// All experts; `kind` says how x is laid out (ops/linear.hpp).
   var<B> forward(var<B> x, ops::detail::grouping kind, const std::int32_t* offsets, activation act) const;
   /// One expert.
@@ -34,11 +38,11 @@ class layer {
 
 template <class B>
 layer<B>::layer(builder<B>& b, std::size_t experts, std::string_view weight, std::string_view bias, std::size_t in,
-                std::size_t out) {
+                std::size_t out, init of_bias) {
   for (std::size_t i = 0; i < experts; ++i) {
     auto own = b.scope(i);
     weights_.push_back(&own.make(weight, in, out, init::fan_in(in)));
-    if (!bias.empty()) biases_.push_back(&own.make(bias, 1, out, init::fan_in(in)));
+    if (!bias.empty()) biases_.push_back(&own.make(bias, 1, out, of_bias));
   }
 }
 template <class B>

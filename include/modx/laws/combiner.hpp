@@ -36,7 +36,7 @@ inline std::vector<argument> combiner_inputs(std::uint64_t seed, std::size_t n, 
 template <class C>
 auto combine_dense(const C& c, std::size_t e, const options& o, std::uint64_t seed) {
   return [&c, e, o, seed]<class B>(tape<B>& t, std::span<const var<B>> in) {
-    give_domains(t, in[0].rows(), o, seed);
+    give_context(t, in[0].rows(), o, seed);
     return call(c, in[0], outputs<B>{in[1], e}, dense_routing<B>{{in[2]}, {in[3]}});
   };
 }

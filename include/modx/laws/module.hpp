@@ -4,9 +4,13 @@
 
 namespace modx::laws {
 
-/// Gives every token a domain id below o.domains, drawn from the seed.
+/// What a step knows besides its input: domain ids below o.domains, drawn from the seed, and sequences.
 template <class B>
-void give_domains(tape<B>& t, std::size_t tokens, const options& o, std::uint64_t seed) {
+void give_context(tape<B>& t, std::size_t tokens, const options& o, std::uint64_t seed) {
+  if (o.sequences) {
+    const std::size_t lengths[] = {tokens / 2, tokens - tokens / 2};
+    t.context.sequence = t.sequences_of(lengths);
+  }
   if (!o.domains) return;
   const auto id = draw_ids(seed, "domains", tokens, o.domains);
   t.context.domain = t.input(ids(id));
@@ -21,7 +25,7 @@ matrix<double> run(M& m, const matrix<double>& x, const options& o, std::uint64_
   auto& t = m.tape_of_step();
   t.reset();
   t.record_operations(recorded);
-  give_domains(t, x.rows, o, seed);
+  give_context(t, x.rows, o, seed);
   auto y = m.forward(t.input(x.data, x.rows, m.io().in)).host();
   t.record_operations(true);
   t.reset();
@@ -37,7 +41,7 @@ std::vector<matrix<double>> gradients_of(M& m, const matrix<double>& x, const op
   for (auto* p : m.parameters()) p->gradient_is_fresh = true;
   for (int i = 0; i < passes; ++i) {
     t.reset();
-    give_domains(t, x.rows, o, seed);
+    give_context(t, x.rows, o, seed);
     const auto input = t.input(x.data, x.rows, m.io().in, true);
     const auto y = m.forward(input);
     const auto loss = ops::sum(ops::multiply(y, t.input(draw(seed, "functional", y.rows(), y.cols()))));
@@ -97,7 +101,7 @@ report of_module(B& backend, const S& spec, shape io, const options& o = {}) {
     report r = gradients(
         "module: gradient equals central difference", backend, {argument("input", x, io.in)}, m.parameters(),
         [&](tape<B>& t, std::span<const var<B>> in) {
-          give_domains(t, o.tokens, o, seed);
+          give_context(t, o.tokens, o, seed);
           return m.forward(in[0]);
         },
         o, seed);

@@ -15,6 +15,7 @@ struct options {
   double exact = 1e-12;      // for two ways to the same number
   std::size_t attempts = 10; // seeds to try until no kink (relu at 0, a tie of top-k) lies within a step
   std::size_t domains = 0;   // tokens get domain ids below it
+  bool sequences = false;    // tokens form two sequences, for attention
 };
 
 /// What was checked; a broken law throws instead.

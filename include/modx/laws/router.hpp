@@ -132,7 +132,7 @@ report of_router(B& backend, const S& spec, std::size_t width, std::size_t exper
     report r;
     tape<B> t(backend);
     const auto route = [&](tape<B>& on, var<B> in) {
-      give_domains(on, in.rows(), o, seed);
+      give_context(on, in.rows(), o, seed);
       return router.route(in);
     };
     detail::values(r, route(t, t.input(x)), o.tokens, experts, o.exact);

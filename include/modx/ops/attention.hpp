@@ -119,9 +119,9 @@ var<B> rotary(var<B> x, head_layout h, double base = 10000, var<B> q_gain = {}, 
         if (q_gain.needs_gradient()) gq = q_gain.accumulate();
         if (k_gain.needs_gradient()) gk = k_gain.accumulate();
         be.normalize_gradient(norm(h.heads), x.data() + q, q_gain.data(), back + q, 0, dx + q, gq.beta,
-                              gq.data, 0, nullptr);
+                              gq.data, 0, nullptr, workspace);
         be.normalize_gradient(norm(h.kv_heads), x.data() + k, k_gain.data(), back + k, 0, dx + k, gk.beta,
-                              gk.data, 0, nullptr);
+                              gk.data, 0, nullptr, workspace);
       }
     }
     if (!x.needs_gradient()) return;

@@ -85,6 +85,36 @@ var<B> sum_experts(const outputs<B>& o) {
   return weighted_sum(o.y.on().constant(o.tokens(), o.experts, 1), o);
 }
 
+/// y[t, i] + x[t] for each of e experts; x: n x m.
+template <class B>
+outputs<B> add_to_each(const outputs<B>& o, var<B> x) {
+  using T = typename B::scalar;
+  const auto y = o.y;
+  const std::size_t n = o.tokens(), e = o.experts, m = o.width();
+  if (x.rows() != n || x.cols() != m)
+    throw error("add_to_each", std::to_string(n) + " x " + std::to_string(m),
+                std::to_string(x.rows()) + " x " + std::to_string(x.cols()));
+  const auto ones = y.on().constant(n, e, 1);
+  T* out = nullptr;
+  auto z = y.on().result(n, y.columns(), x.needs_gradient() || y.needs_gradient(), out);
+  auto& b = y.backend();
+  b.axpy(y.size(), 1, y.data(), 0, out);
+  b.weighted_sum_gradient(n, e, m, ones.data(), y.data(), x.data(), 0, nullptr, 1, out);
+  y.on().record(z, [=](const T* dz) {
+    auto& on = y.backend();
+    if (y.needs_gradient()) {
+      const auto g = y.accumulate();
+      on.axpy(y.size(), 1, dz, g.beta, g.data);
+    }
+    if (!x.needs_gradient()) return;
+    T* sum = y.on().template device<T>(x.size());
+    on.weighted_sum(n, e, m, ones.data(), dz, sum);
+    const auto g = x.accumulate();
+    on.axpy(x.size(), 1, sum, g.beta, g.data);
+  });
+  return {z, e};
+}
+
 /// out[t] = y[t, id[t]].
 template <class B>
 var<B> pick_expert(const outputs<B>& o, const std::int32_t* id) {

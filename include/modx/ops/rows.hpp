@@ -152,6 +152,14 @@ var<B> rows(var<B> x, std::size_t from, std::size_t n) {
   return y;
 }
 
+/// Ids that came as numbers, n x 1; one that is no integer becomes -1, which every lookup refuses.
+template <class B>
+const std::int32_t* ids_of(var<B> x) {
+  expect_equal("ids_of", "column", 1, x.cols());
+  auto* id = x.on().template device<std::int32_t>(x.rows());
+  x.backend().ids_of(x.rows(), x.data(), id);
+  return id;
+}
 /// y[t] = x[id[t]] for n ids on the device: a lookup in a table of embeddings.
 template <class B>
 var<B> take_rows(var<B> x, const std::int32_t* id, std::size_t n) {

@@ -196,6 +196,10 @@ void basic_cpu<T>::gate_gradient(activation act, std::size_t n, std::size_t f, c
 }
 
 template <class T>
+void basic_cpu<T>::ids_of(std::size_t n, const T* x, std::int32_t* id) {
+  for (std::size_t i = 0; i < n; ++i) id[i] = fn::as_id(x[i]);
+}
+template <class T>
 void basic_cpu<T>::scatter_rows(std::size_t n, std::size_t rows, std::size_t d, const T* dy,
                                 const std::int32_t* id, T beta, T* dx) {
   constexpr std::size_t block = 64;  // one chunk owns whole columns: the order of additions is fixed

@@ -2,6 +2,7 @@
 #pragma once
 #include <modx/backend/cuda.hpp>
 #include <modx/backend/cuda/rows.cuh>
+#include <modx/backend/functor.hpp>
 
 namespace modx::gpu {
 
@@ -35,6 +36,10 @@ __global__ void rotate_pairs(rotary_task task, std::size_t half, T* x) {
       low[half] = b * c + a * s;
     }
   });
+}
+template <class T>
+__global__ void round_ids(std::size_t n, const T* x, std::int32_t* id) {
+  for_elements(n, [=](std::size_t i) { id[i] = fn::as_id(x[i]); });
 }
 /// dx (rows x d) = beta dx; a thread a cell.
 template <class T>
@@ -96,6 +101,10 @@ template <class T>
 void basic_cuda<T>::rotate(const rotary_task& task, T* x) {
   const std::size_t half = task.head_dim / 2;
   if (task.n && half) state_->device.launch(gpu::rotate_pairs<T>, gpu::cells(task.n, half), task, half, x);
+}
+template <class T>
+void basic_cuda<T>::ids_of(std::size_t n, const T* x, std::int32_t* id) {
+  if (n) state_->device.launch(gpu::round_ids<T>, gpu::elements(n), n, x, id);
 }
 template <class T>
 void basic_cuda<T>::scatter_rows(std::size_t n, std::size_t rows, std::size_t d, const T* dy,
