@@ -528,9 +528,137 @@ table losses() {
   return t;
 }
 
+/// Tokens of a step as sequences of these lengths.
+void form(std::initializer_list<std::size_t> lengths) {
+  const std::vector<std::size_t> list(lengths);
+  tape.context.sequence = tape.sequences_of(list);
+}
+/// Sequences that nobody could hold.
+void form_huge(std::size_t count, std::size_t tokens) {
+  tape.context.sequence = {count, tokens, tokens, on_tape({0, 1}), on_tape({0})};
+}
+
+table transformers() {
+  table t;
+  using norm = std::function<var(var, var)>;
+  for (const auto& [name, f] : {std::pair<const char*, norm>{"layer_norm", [](var v, var g) { return ops::layer_norm(v, g, g); }},
+                                {"rms_norm", [](var v, var g) { return ops::rms_norm(v, g); }}}) {
+    const std::string op = name;
+    t.push_back({op, "a column more", [f] { f(x(3, 5), x(1, 4)); }, op + ": expected 4 columns, found 5"});
+    t.push_back({op, "a column less", [f] { f(x(3, 3), x(1, 4)); }, op + ": expected 4 columns, found 3"});
+    t.push_back({op, "a column more, two gains", [f] { f(x(3, 9), x(2, 4)); }, op + ": expected 4 columns or 8, found 9"});
+    t.push_back({op, "two gains, one x", [f] { has_shape(f(x(3, 4), x(2, 4)), 3, 8); }, ""});
+    t.push_back({op, "no gain", [f] { f(x(3, 4), x(0, 4)); }, op + ": expected columns of the gain > 0, found 0"});
+    t.push_back({op, "no rows", [f] { has_shape(f(x(0, 4), x(1, 4)), 0, 4); }, ""});
+    t.push_back({op, "no columns", [f] { f(x(3, 0), x(1, 0)); }, op + ": expected columns of the gain > 0, found 0"});
+    t.push_back({op, "huge", [f] { f(nowhere(huge, 1), x(1, 1)); }, no_memory});
+    t.push_back({op, "NaN row", [f] { nan_stays_in_its_row([f](var v) { return f(v, x(1, 4)); }, 3, 4); }, ""});
+    t.push_back({op, "aliased", [f, name] { true_gradient(name, [f](var v) { return f(v, v) * v; }, {1, 3}); }, ""});
+  }
+  t.push_back({"layer_norm", "a bias of another shape", [] { ops::layer_norm(x(3, 4), x(1, 4), x(1, 5)); }, "layer_norm: expected 1 x 4, found 1 x 5"});
+  t.push_back({"layer_norm", "eps below 0", [] { ops::layer_norm(x(3, 4), x(1, 4), x(1, 4), -1); }, "layer_norm: expected eps >= 0"});
+  t.push_back({"rms_norm", "eps that is no number", [] { ops::rms_norm(x(3, 4), x(1, 4), nan); }, "rms_norm: expected eps >= 0"});
+
+  constexpr modx::head_layout h{.heads = 1, .kv_heads = 1, .head_dim = 2};
+  using heads = std::function<var(var)>;
+  for (const auto& [name, f] : {std::pair<const char*, heads>{"attention", [](var v) { return ops::attention(v, h); }},
+                                {"rotary", [](var v) { return ops::rotary(v, h); }}}) {
+    const std::string op = name, wrong = op + ": expected 6 columns (groups x (heads + 2 key heads) x head width), found ";
+    const std::size_t wide = op == "rotary" ? 6 : 2;
+    t.push_back({op, "a column more", [f] { form({3}), f(x(3, 7)); }, wrong + "7"});
+    t.push_back({op, "a column less", [f] { form({3}), f(x(3, 5)); }, wrong + "5"});
+    t.push_back({op, "no columns", [f] { form({3}), f(x(3, 0)); }, wrong + "0"});
+    t.push_back({op, "a row more", [f] { form({3}), f(x(4, 6)); }, op + ": expected 4 tokens in the sequences, found 3"});
+    t.push_back({op, "no sequences", [f] { tape.context = {}, f(x(3, 6)); }, op + ": expected the sequences that the tokens form"});
+    t.push_back({op, "no rows", [f, wide] { form({}), has_shape(f(x(0, 6)), 0, wide); }, ""});
+    t.push_back({op, "empty sequences", [f, wide] { form({0, 3, 0}), has_shape(f(x(3, 6)), 3, wide); }, ""});
+    t.push_back({op, "huge", [f] { form_huge(1, huge), f(nowhere(huge, 6)); }, no_memory});
+    t.push_back({op, "NaN row", [f] { form({1, 1, 1}), nan_stays_in_its_row([f](var v) { return ops::columns(f(v), 0, 2); }, 3, 6); }, ""});
+    t.push_back({op, "aliased", [f, name] {
+      check_gradients({name, [f](auto& on, inputs in) {
+        on.context.sequence = on.sequences_of(std::vector<std::size_t>{3});
+        return ops::columns(f(in[0]), 0, 2) * ops::columns(in[0], 0, 2) + ops::columns(f(in[0]), 0, 2);
+      }}, {{3, 6}});
+    }, ""});
+    t.push_back({op, "no heads", [] { form({3}), ops::attention(x(3, 6), {.heads = 0, .kv_heads = 1, .head_dim = 2}); }, "positive heads"});
+  }
+  t.push_back({"rotary", "an odd head", [] { form({3}), ops::rotary(x(3, 9), {.head_dim = 3}); }, "rotary: expected an even head width, found 3"});
+  t.push_back({"rotary", "base 0", [] { form({3}), ops::rotary(x(3, 6), h, 0); }, "rotary: expected base > 0"});
+  t.push_back({"rotary", "one gain", [] { form({3}), ops::rotary(x(3, 6), h, 10, x(1, 2)); }, "rotary: expected gains of queries and of keys, found one of them"});
+  t.push_back({"rotary", "a gain too wide", [] { form({3}), ops::rotary(x(3, 6), h, 10, x(1, 3), x(1, 2)); }, "values of a gain"});
+
+  const auto means = [](var v) { return ops::sequence_means(v); };
+  t.push_back({"sequence_means", "a column more", [=] { form({1, 2}), has_shape(means(x(3, 5)), 2, 5); }, ""});
+  t.push_back({"sequence_means", "a column less", [=] { form({1, 2}), has_shape(means(x(3, 3)), 2, 3); }, ""});
+  t.push_back({"sequence_means", "a row more", [=] { form({1, 2}), means(x(4, 3)); }, "sequence_means: expected 4 tokens in the sequences, found 3"});
+  t.push_back({"sequence_means", "no rows", [=] { form({0, 0}); CHECK(means(x(0, 3)).host() == matrix<double>(2, 3)); }, ""});
+  t.push_back({"sequence_means", "no columns", [=] { form({1, 2}), has_shape(means(x(3, 0)), 2, 0); }, ""});
+  t.push_back({"sequence_means", "huge", [=] { form_huge(huge, 3), means(x(3, 1)); }, no_memory});
+  t.push_back({"sequence_means", "NaN row", [=] { form({1, 1, 1}), nan_stays_in_its_row(means, 3, 4); }, ""});
+  t.push_back({"sequence_means", "aliased", [=] {
+    check_gradients({"sequence_means", [=](auto& on, inputs in) {
+      on.context.sequence = on.sequences_of(std::vector<std::size_t>{1, 1});
+      return means(in[0]) * in[0];
+    }}, {{2, 3}});
+  }, ""});
+
+  const auto gated = [](var v) { return ops::gated(v, modx::activation::silu); };
+  t.push_back({"gated", "a column more", [=] { gated(x(3, 5)); }, "gated: expected 1 blocks of an even number of columns, found 5 columns"});
+  t.push_back({"gated", "a column less", [=] { gated(x(3, 3)); }, "gated: expected 1 blocks of an even number of columns, found 3 columns"});
+  t.push_back({"gated", "no groups", [] { ops::gated(x(3, 4), modx::activation::silu, 0); }, "gated: expected 0 blocks"});
+  t.push_back({"gated", "no rows", [=] { has_shape(gated(x(0, 4)), 0, 2); }, ""});
+  t.push_back({"gated", "no columns", [=] { has_shape(gated(x(3, 0)), 3, 0); }, ""});
+  t.push_back({"gated", "huge", [=] { gated(nowhere(huge, 2)); }, no_memory});
+  t.push_back({"gated", "NaN row", [=] { nan_stays_in_its_row(gated, 3, 4); }, ""});
+  t.push_back({"gated", "aliased", [=] { true_gradient("gated", [=](var v) { return gated(v) * ops::columns(v, 0, 2); }, {2, 4}); }, ""});
+
+  const auto turned = [](var a, var b) { return ops::matmul_transposed(a, b); };
+  t.push_back({"matmul_transposed", "a column more", [=] { turned(x(3, 5), x(2, 4)); }, "matmul_transposed: expected 5 columns of the weight (the input's width), found 4"});
+  t.push_back({"matmul_transposed", "a column less", [=] { turned(x(3, 3), x(2, 4)); }, "found 4"});
+  t.push_back({"matmul_transposed", "no rows", [=] { has_shape(turned(x(0, 4), x(2, 4)), 0, 2); }, ""});
+  t.push_back({"matmul_transposed", "no rows of the weight", [=] { has_shape(turned(x(3, 4), x(0, 4)), 3, 0); }, ""});
+  t.push_back({"matmul_transposed", "no columns", [=] { CHECK(turned(x(3, 0), x(2, 0)).host() == matrix<double>(3, 2)); }, ""});
+  t.push_back({"matmul_transposed", "huge", [=] { turned(nowhere(huge, 1), x(2, 1)); }, no_memory});
+  t.push_back({"matmul_transposed", "NaN row", [=] { nan_stays_in_its_row([=](var v) { return turned(v, x(5, 4)); }, 3, 4); }, ""});
+  t.push_back({"matmul_transposed", "aliased", [=] { true_gradient("matmul_transposed", [=](var v) { return turned(v, v); }, {2, 3}); }, ""});
+
+  t.push_back({"ids_of", "a column more", [] { ops::ids_of(x(3, 2)); }, "ids_of: expected 1 column, found 2"});
+  t.push_back({"ids_of", "a column less", [] { ops::ids_of(x(3, 0)); }, "ids_of: expected 1 column, found 0"});
+  t.push_back({"ids_of", "no columns", [] { ops::ids_of(x(0, 0)); }, "ids_of: expected 1 column, found 0"});
+  t.push_back({"ids_of", "no rows", [] { ops::ids_of(x(0, 1)); }, ""});
+  t.push_back({"ids_of", "huge", [] { ops::ids_of(nowhere(huge, 1)); }, no_memory});
+  const auto id_of = [](double v) {
+    std::int32_t id = 7;
+    backend.download(&id, ops::ids_of(tape.constant(1, 1, v)), sizeof id);
+    return id;
+  };
+  t.push_back({"ids_of", "NaN row", [=] { CHECK(id_of(nan) == -1); }, ""});
+  t.push_back({"ids_of", "numbers that are no ids", [=] {
+    for (const double v : {-1.0, 0.5, 2147483648.0, 1e300, -std::numeric_limits<double>::infinity()}) CHECK(id_of(v) == -1);
+    for (const double v : {0.0, 1.0, 151935.0, 2147483647.0}) CHECK(double(id_of(v)) == v);
+  }, ""});
+  t.push_back({"ids_of", "aliased", [] {
+    const auto v = tape.input(rows({{1}, {0}}));
+    CHECK(ops::take_rows(v, ops::ids_of(v), 2).host() == rows({{0}, {1}}));
+  }, ""});
+
+  const auto spread = [](var y, var v) { return ops::add_to_each(modx::outputs<cpu64>{y, 2}, v).y; };
+  t.push_back({"add_to_each", "a column more", [=] { spread(x(3, 8), x(3, 5)); }, "add_to_each: expected 3 x 4, found 3 x 5"});
+  t.push_back({"add_to_each", "a column less", [=] { spread(x(3, 8), x(3, 3)); }, "add_to_each: expected 3 x 4, found 3 x 3"});
+  t.push_back({"add_to_each", "a row more", [=] { spread(x(3, 8), x(4, 4)); }, "add_to_each: expected 3 x 4, found 4 x 4"});
+  t.push_back({"add_to_each", "no rows", [=] { has_shape(spread(x(0, 8), x(0, 4)), 0, 8); }, ""});
+  t.push_back({"add_to_each", "no columns", [=] { has_shape(spread(x(3, 0), x(3, 0)), 3, 0); }, ""});
+  t.push_back({"add_to_each", "huge", [=] { spread(nowhere(huge, 2), nowhere(huge, 1)); }, no_memory});
+  t.push_back({"add_to_each", "NaN row", [=] { nan_stays_in_its_row([=](var v) { return spread(v, x(3, 2)); }, 3, 4); }, ""});
+  t.push_back({"add_to_each", "aliased", [] {
+    true_gradient("add_to_each", [](var v) { return ops::add_to_each(modx::outputs<cpu64>{v, 1}, v).y * v; }, {2, 3});
+  }, ""});
+  return t;
+}
+
 table everything() {
   table all;
-  for (auto* part : {elementwise, along_rows, products, experts, routing, losses})
+  for (auto* part : {elementwise, along_rows, products, experts, routing, losses, transformers})
     for (auto& r : part()) all.push_back(std::move(r));
   return all;
 }
@@ -576,6 +704,7 @@ TEST_CASE("operations used wrongly say so, or do what the table says") {
   SECTION("experts") { check(experts()); }
   SECTION("routing") { check(routing()); }
   SECTION("losses") { check(losses()); }
+  SECTION("transformers") { check(transformers()); }
 }
 
 TEST_CASE("the table of wrong uses has every operation, and every way that applies to it") {

@@ -101,7 +101,7 @@ struct batch_context {
   const std::int32_t* domain = nullptr;  // one id a token, for oracle routers and combiners
   std::size_t domain_count = 0;
   const routing_perturbation* perturbation = nullptr;  // evaluation under routing noise
-  sequences sequence;                    // how the tokens form sequences (tape::sequences_of), for attention
+  sequences sequence = {};                 // how the tokens form sequences (tape::sequences_of), for attention
 };
 
 /// Where the host arena of a tape takes its blocks from.
