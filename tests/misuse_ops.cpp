@@ -91,6 +91,7 @@ table elementwise() {
   any_shape(t, "square", [](var v) { return ops::square(v); });
   any_shape(t, "sqrt", [](var v) { return ops::sqrt(v * v); });
   any_shape(t, "sigmoid", [](var v) { return ops::sigmoid(v); });
+  any_shape(t, "softplus", [](var v) { return ops::softplus(v); });
   any_shape(t, "activate", [](var v) { return ops::activate(v, modx::activation::silu); });
   any_shape(t, "relu", [](var v) { return ops::relu(v); });
   any_shape(t, "gelu", [](var v) { return ops::gelu(v); });
@@ -140,6 +141,12 @@ table elementwise() {
   t.push_back({"reshape", "no columns", [] { has_shape(ops::reshape(x(3, 0), {2, 2, 0}), 3, 0); }, ""});
   t.push_back({"reshape", "huge", [] { ops::reshape(x(3, 0), {std::size_t(1) << 32, std::size_t(1) << 32, 1}); },
                "extent: expected a size below 2^48 elements, found 4294967296x4294967296x1"});
+  t.push_back({"reshape", "other height, a value more", [] { ops::reshape(x(3, 4), 5, 3); }, "reshape: expected 12 values, found 15"});
+  t.push_back({"reshape", "other height, huge", [] { ops::reshape(x(3, 4), std::size_t(1) << 40, std::size_t(1) << 40); }, "reshape"});
+  t.push_back({"reshape", "other height", [] {
+    has_shape(ops::reshape(x(3, 4), 6, 2), 6, 2);
+    true_gradient("reshape", [](var v) { return ops::reshape(ops::exp(v), 3, 2) * ops::reshape(v, 3, 2); }, {2, 3});
+  }, ""});
   t.push_back({"reshape", "NaN row", [] { nan_stays_in_its_row([](var v) { return ops::reshape(v, {2, 2, 1}); }, 3, 4); }, ""});
   t.push_back({"reshape", "aliased", [] {
     true_gradient("reshape", [](var v) { return ops::reshape(v, {3, 1, 1}) * ops::exp(v); }, {2, 3});
@@ -372,15 +379,28 @@ table experts() {
     true_gradient("sum_experts", [](var v) { return ops::sum_experts(blocks(v, 2)) * ops::sum_experts(blocks(v * v, 2)); }, {2, 4});
   }, ""});
 
-  t.push_back({"mix_experts", "a row more", [] { ops::mix_experts(x(3, 2), blocks(x(3, 6), 2)); }, "mix_experts: expected a matrix 2 x 2, found 3 x 2"});
-  t.push_back({"mix_experts", "a column more", [] { ops::mix_experts(x(2, 3), blocks(x(3, 6), 2)); }, "mix_experts: expected a matrix 2 x 2, found 2 x 3"});
-  t.push_back({"mix_experts", "a column less", [] { ops::mix_experts(x(2, 1), blocks(x(3, 6), 2)); }, "mix_experts: expected a matrix 2 x 2, found 2 x 1"});
+  t.push_back({"mix_experts", "a row more", [] { ops::mix_experts(x(3, 2), blocks(x(3, 6), 2)); }, "mix_experts: expected a matrix 2 x 2, or 3 x 4, found 3 x 2"});
+  t.push_back({"mix_experts", "a column more", [] { ops::mix_experts(x(2, 3), blocks(x(3, 6), 2)); }, "mix_experts: expected a matrix 2 x 2, or 3 x 4, found 2 x 3"});
+  t.push_back({"mix_experts", "a column less", [] { ops::mix_experts(x(2, 1), blocks(x(3, 6), 2)); }, "mix_experts: expected a matrix 2 x 2, or 3 x 4, found 2 x 1"});
   t.push_back({"mix_experts", "e = 0", [] { ops::mix_experts(x(0, 0), blocks(x(3, 6), 0)); }, "mix_experts: expected experts > 0, found 0"});
   t.push_back({"mix_experts", "no rows", [] { has_shape(ops::mix_experts(x(2, 2), blocks(x(0, 6), 2)).y, 0, 6); }, ""});
   t.push_back({"mix_experts", "no columns", [] { has_shape(ops::mix_experts(x(2, 2), blocks(x(3, 0), 2)).y, 3, 0); }, ""});
   t.push_back({"mix_experts", "huge", [] { ops::mix_experts(x(1, 1), blocks(nowhere(huge, 1), 1)); }, no_memory});
   t.push_back({"mix_experts", "NaN row", [] { nan_stays_in_its_row([](var v) { return ops::mix_experts(x(2, 2), blocks(v, 2)).y; }, 3, 6); }, ""});
   t.push_back({"mix_experts", "aliased", [] { true_gradient("mix_experts", [](var v) { return ops::mix_experts(v, blocks(v, 2)).y; }, {2, 2}); }, ""});
+  t.push_back({"mix_experts", "own, a row more", [] { ops::mix_experts(x(4, 4), blocks(x(3, 6), 2)); }, "mix_experts: expected a matrix 2 x 2, or 3 x 4, found 4 x 4"});
+  t.push_back({"mix_experts", "own, a column more", [] { ops::mix_experts(x(3, 5), blocks(x(3, 6), 2)); }, "mix_experts: expected a matrix 2 x 2, or 3 x 4, found 3 x 5"});
+  t.push_back({"mix_experts", "own, no rows", [] { has_shape(ops::mix_experts(x(0, 4), blocks(x(0, 6), 2)).y, 0, 6); }, ""});
+  t.push_back({"mix_experts", "own, NaN row", [] { nan_stays_in_its_row([](var v) { return ops::mix_experts(x(3, 4), blocks(v, 2)).y; }, 3, 6); }, ""});
+
+  t.push_back({"gram_experts", "a column more", [] { ops::gram_experts(blocks(x(3, 7), 2)); }, "outputs: expected 2 equal blocks of columns, found 7 columns"});
+  t.push_back({"gram_experts", "a column less", [] { ops::gram_experts(blocks(x(3, 5), 2)); }, "outputs: expected 2 equal blocks of columns, found 5 columns"});
+  t.push_back({"gram_experts", "e = 0", [] { ops::gram_experts(blocks(x(3, 6), 0)); }, "outputs: expected 0 equal blocks"});
+  t.push_back({"gram_experts", "no rows", [] { has_shape(ops::gram_experts(blocks(x(0, 6), 2)), 0, 4); }, ""});
+  t.push_back({"gram_experts", "no columns", [] { has_shape(ops::gram_experts(blocks(x(3, 0), 2)), 3, 4); }, ""});
+  t.push_back({"gram_experts", "huge", [] { ops::gram_experts(blocks(nowhere(huge, 1), 1)); }, no_memory});
+  t.push_back({"gram_experts", "NaN row", [] { nan_stays_in_its_row([](var v) { return ops::gram_experts(blocks(v, 2)); }, 3, 6); }, ""});
+  t.push_back({"gram_experts", "aliased", [] { true_gradient("gram_experts", [](var v) { return ops::gram_experts(blocks(v, 2)) * v; }, {2, 4}); }, ""});
 
   t.push_back({"pick_expert", "a column more", [] { ops::pick_expert(blocks(x(2, 7), 2), on_tape({0, 1})); }, "outputs: expected 2 equal blocks of columns, found 7 columns"});
   t.push_back({"pick_expert", "a column less", [] { ops::pick_expert(blocks(x(2, 5), 2), on_tape({0, 1})); }, "outputs: expected 2 equal blocks of columns, found 5 columns"});

@@ -32,6 +32,8 @@
   X(var<B> ops::linear(var<B>, var<B>, var<B>, activation);) X(var<B> ops::matmul(var<B>, var<B>);)                    \
   X(var<B> ops::weighted_sum(var<B>, const outputs<B>&);) X(var<B> ops::weighted_sum(var<B>, const slot_outputs<B>&);) \
   X(var<B> ops::pick_expert(const outputs<B>&, const std::int32_t*);)                                                  \
+  X(outputs<B> ops::mix_experts(var<B>, const outputs<B>&);) X(var<B> ops::gram_experts(const outputs<B>&);)           \
+  X(var<B> ops::reshape(var<B>, std::size_t, extent);)                                                                 \
   X(outputs<B> ops::stack(std::span<const var<B>>);) X(var<B> ops::concat_rows(std::span<const var<B>>);)              \
   X(const std::int32_t* ops::top_k(var<B>, std::size_t);)                                                              \
   X(var<B> ops::gather_columns(var<B>, const std::int32_t*, std::size_t);)                                             \

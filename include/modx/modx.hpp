@@ -7,6 +7,7 @@
 #include <modx/combiner/residual_sum.hpp>
 #include <modx/combiner/softmax.hpp>
 #include <modx/combiner/uniform.hpp>
+#include <modx/coupling/graph.hpp>
 #include <modx/coupling/none.hpp>
 #include <modx/early_stopping.hpp>
 #include <modx/expert/linear.hpp>

@@ -90,6 +90,7 @@ TEMPLATE_TEST_CASE("backend: elementwise operations", "", float, double) {
     unary("exp", fn::exponential{}, [](double v) { return std::exp(v); }, [](double v) { return std::exp(v); });
     unary("square", fn::square{}, [](double v) { return v * v; }, [](double v) { return 2 * v; });
     const auto s = [](double v) { return 1 / (1 + std::exp(-v)); };
+    unary("softplus", fn::softplus{}, [](double v) { return std::log1p(std::exp(v)); }, s);
     unary("sigmoid", fn::sigmoid{}, s, [&](double v) { return s(v) * (1 - s(v)); });
     unary("tanh", fn::activated{activation::tanh}, [](double v) { return std::tanh(v); },
           [](double v) { return 1 - std::tanh(v) * std::tanh(v); });
@@ -209,7 +210,7 @@ TEMPLATE_TEST_CASE("backend: experts side by side", "", float, double) {
   basic_cpu<T> b{1, 2};
   for (const std::size_t n : {0, 1, 33})
     for (const std::size_t e : {1, 3, 5})
-      for (const std::size_t m : {1, 17}) {
+      for (const std::size_t m : {1, 17, 64, 150}) {
         const auto w = draw<T>(n * e, "w"), y = draw<T>(n * e * m, "y"), g = draw<T>(n * m, "g");
         std::vector<std::int32_t> id(n);
         for (std::size_t t = 0; t < n; ++t) id[t] = std::int32_t((7 * t + 3) % e);
@@ -224,6 +225,26 @@ TEMPLATE_TEST_CASE("backend: experts side by side", "", float, double) {
               if (id[t] == std::int32_t(i)) picked[t * m + j] = double(y[at]), sent[at] = double(g[t * m + j]);
             }
         check_overwrites<T>("weighted_sum", out, [&](T* o) { b.weighted_sum(n, e, m, w.data(), y.data(), o); });
+        const auto c = draw<T>(n * e * e, "c"), z = draw<T>(n * e * m, "z");
+        for (const bool turned : {false, true})
+          for (const std::size_t stride : {std::size_t(0), e * e}) {
+            real mixed(n * e * m);
+            for (std::size_t r = 0; r < n * e; ++r)
+              for (std::size_t j = 0; j < e; ++j)
+                for (std::size_t l = 0; l < m; ++l)
+                  mixed[r * m + l] += double(c[r / e * stride + (turned ? j * e + r % e : r % e * e + j)]) *
+                                      double(y[(r / e * e + j) * m + l]);
+            if (n > 0 || stride > 0)
+              check<T>("mix_experts", mixed, [&](T beta, T* o) {
+                b.mix_experts(n, e, m, stride, turned, c.data(), y.data(), beta, o);
+              });
+          }
+        real dots(n * e * e);
+        for (std::size_t r = 0; r < n * e * e; ++r)
+          for (std::size_t l = 0; l < m; ++l)
+            dots[r] += double(y[r / e * m + l]) * double(z[(r / (e * e) * e + r % e) * m + l]);
+        check<T>("dot_experts", dots,
+                 [&](T beta, T* o) { b.dot_experts(n, e, m, y.data(), z.data(), beta, o); });
         check<T>("weighted_sum, dw", dw, [&](T beta, T* o) {
           b.weighted_sum_gradient(n, e, m, w.data(), y.data(), g.data(), beta, o, T(0), nullptr);
         });
@@ -343,7 +364,7 @@ TEST_CASE("backend: large operations have the same bits for any number of thread
   std::vector<std::vector<float>> all;
   for (const int threads : {1, 2, 3, 4}) {
     cpu b{1, threads};
-    std::vector<float> out(12 * n * d, 0.f);
+    std::vector<float> out(14 * n * d, 0.f);
     float* at = out.data();
     const auto next = [&] { return at += n * d; };
     b.rows(row_function::softmax, n, d, x.data(), at), next();
@@ -354,6 +375,8 @@ TEST_CASE("backend: large operations have the same bits for any number of thread
     b.sum(n * d, 1, x.data(), at), next();
     b.weighted_sum(n, 10, 15, y.data(), x.data(), at), next();
     b.map(fn::exponential{}, n * d, x.data(), at), next();
+    b.mix_experts(n, 10, 15, 100, true, x.data(), y.data(), 0, at), next();
+    b.dot_experts(n, 10, 15, x.data(), y.data(), 0, at), next();
     b.axpy(n * d, 2, x.data(), 0, at), next();
     std::vector<std::int32_t> id(n * k), offsets(d + 1), position(n * k), source(n * k);
     b.top_k(n, d, k, x.data(), id.data());

@@ -32,7 +32,8 @@ MODX_SAME(allocate) MODX_SAME(deallocate) MODX_SAME(upload) MODX_SAME(download) 
             MODX_SAME(activation_gradient) MODX_SAME(rows) MODX_SAME(rows_gradient) MODX_SAME(scale_rows)
                 MODX_SAME(dot_rows) MODX_SAME(add_row) MODX_SAME(column_sums) MODX_SAME(broadcast_row)
                     MODX_SAME(take_columns) MODX_SAME(put_columns) MODX_SAME(sum) MODX_SAME(squared_norm)
-                        MODX_SAME(weighted_sum) MODX_SAME(weighted_sum_gradient) MODX_SAME(pick) MODX_SAME(
+                        MODX_SAME(weighted_sum) MODX_SAME(weighted_sum_gradient) MODX_SAME(mix_experts)
+                            MODX_SAME(dot_experts) MODX_SAME(pick) MODX_SAME(
                             pick_gradient) MODX_SAME(top_k) MODX_SAME(permute) MODX_SAME(gather_rows)
                             MODX_SAME(gather_columns) MODX_SAME(gather_columns_gradient) MODX_SAME(combine)
                                 MODX_SAME(combine_gradient) MODX_SAME(cross_entropy) MODX_SAME(conv_workspace)
@@ -76,7 +77,7 @@ TEMPLATE_TEST_CASE("cuda: elementwise operations equal the CPU's", "[parity]", f
     unary("affine", fn::affine<T>{2, -1}, x), unary("exp", fn::exponential{}, x),
         unary("square", fn::square{}, x);
     unary("log", fn::logarithm{}, positive), unary("sqrt", fn::square_root{}, positive),
-        unary("sigmoid", fn::sigmoid{}, x);
+        unary("sigmoid", fn::sigmoid{}, x), unary("softplus", fn::softplus{}, x);
     for (const auto act :
          {activation::none, activation::relu, activation::gelu, activation::silu, activation::tanh}) {
       unary("activated", fn::activated{act}, x);
@@ -201,8 +202,20 @@ TEMPLATE_TEST_CASE("cuda: experts side by side equal the CPU's", "[parity]", flo
         run(
             "pick", [&](auto& b, T* o, T* a, id_type* i) { b.pick(n, e, m, i, a, o); }, unset<T>(n * m), y,
             id);
+        const auto mixing = draw<T>(n * e * e, "mixing"), z = draw<T>(n * e * m, "z");
         for (const double beta_ : betas) {
           const T beta = T(beta_);
+          for (const bool turned : {false, true})
+            for (const std::size_t stride : {std::size_t(0), e * e}) {
+              if (n == 0 && stride == 0) continue;  // no matrix
+              run(
+                  "mix_experts",
+                  [&](auto& b, T* o, T* k, T* a) { b.mix_experts(n, e, m, stride, turned, k, a, beta, o); },
+                  target(n * e * m, beta), mixing, y);
+            }
+          run(
+              "dot_experts", [&](auto& b, T* o, T* a, T* d) { b.dot_experts(n, e, m, a, d, beta, o); },
+              target(n * e * e, beta), y, z);
           run(
               "weighted_sum_gradient",
               [&](auto& b, T* dw, T* dy, T* a, T* c, T* o) {

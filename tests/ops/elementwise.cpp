@@ -15,12 +15,14 @@ TEST_CASE("elementwise operations have true gradients") {
       {"exp", [](auto&, inputs x) { return ops::exp(x[0]); }},
       {"square", [](auto&, inputs x) { return ops::square(x[0]); }},
       {"sigmoid", [](auto&, inputs x) { return ops::sigmoid(x[0]); }},
+      {"softplus", [](auto&, inputs x) { return ops::softplus(x[0]); }},
       {"relu", [](auto&, inputs x) { return ops::relu(x[0]); }},
       {"gelu", [](auto&, inputs x) { return ops::gelu(x[0]); }},
       {"silu", [](auto&, inputs x) { return ops::silu(x[0]); }},
       {"tanh", [](auto&, inputs x) { return ops::tanh(x[0]); }},
       {"none", [](auto&, inputs x) { return ops::activate(x[0], modx::activation::none); }},
       {"reshape", [](auto&, inputs x) { return ops::square(ops::reshape(x[0], {1, 2, 3})); }},
+      {"reshape to other rows", [](auto&, inputs x) { return ops::square(ops::reshape(x[0], 3, 8)); }},
       {"x + b", [](auto&, inputs x) { return x[0] + 2.0; }},
       {"b + x", [](auto&, inputs x) { return 2.0 + x[0]; }},
       {"x - b", [](auto&, inputs x) { return x[0] - 2.0; }},
@@ -69,6 +71,8 @@ TEST_CASE("elementwise operations compute what they say") {
   CHECK(near(ops::log(ops::exp(x)).host(), x.host()));
   CHECK(near(ops::sqrt(ops::square(x)).host(), rows({{2, 0, 3}})));
   CHECK(near(ops::sigmoid(x).host(), rows({{1 / (1 + std::exp(2)), 0.5, 1 / (1 + std::exp(-3))}})));
+  CHECK(near(ops::softplus(x).host(), rows({{std::log1p(std::exp(-2)), std::log(2), std::log1p(std::exp(3))}})));
+  CHECK(ops::softplus(t.input(rows({{1000, -1000}}))).host() == rows({{1000, 0}}));
   CHECK(near(ops::tanh(x).host(), rows({{std::tanh(-2), 0, std::tanh(3)}})));
   CHECK(near(ops::silu(x).host(), rows({{-2 / (1 + std::exp(2)), 0, 3 / (1 + std::exp(-3))}})));
   CHECK(near(ops::gelu(x).host(), rows({{-(1 + std::erf(-std::sqrt(2))), 0, 1.5 * (1 + std::erf(3 / std::sqrt(2)))}})));
@@ -92,6 +96,9 @@ TEST_CASE("reshape views the same values") {
   const auto x = t.input(rows({{1, 2, 3, 4}}));
   CHECK(ops::reshape(x, {2, 2, 1}).data() == x.data());
   CHECK(ops::reshape(x, {2, 2, 1}).columns() == modx::extent(2, 2, 1));
+  CHECK(ops::reshape(x, 2, 2).data() == x.data());
+  CHECK(ops::reshape(x, 2, 2).rows() == 2);
+  CHECK(contains(message([&] { ops::reshape(x, 3, 2); }), "reshape: expected 4 values, found 6"));
   CHECK(contains(message([&] { ops::reshape(x, 5); }), "reshape: expected 4 values a row, found 5"));
 }
 

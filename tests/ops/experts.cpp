@@ -61,6 +61,17 @@ TEST_CASE("folding experts has true gradients") {
                      const auto z = ops::mix_experts(x[0], outputs<cpu64>{x[1], 3});
                      return ops::square(z.y) * x[1];
                    }}, {{3, 3}, y});
+  check_gradients({"mix_experts, a matrix a token", [](auto&, inputs x) {
+                     const auto z = ops::mix_experts(x[0], outputs<cpu64>{x[1], 3});
+                     return ops::square(z.y) * x[1];
+                   }}, {{4, 9}, y});
+  check_gradients({"mix_experts, wide", [](auto&, inputs x) {
+                     return ops::mix_experts(x[0], outputs<cpu64>{x[1], 2}).y;
+                   }}, {{2, 4}, {2, 2 * 67}});
+  check_gradients({"gram_experts", [](auto&, inputs x) {
+                     const outputs<cpu64> o{x[0], 3};
+                     return ops::square(ops::gram_experts(o)) * ops::gram_experts(o);
+                   }}, {y});
   check_gradients({"concat_rows", [](auto&, inputs x) {
                      const variable parts[] = {x[0], x[1], ops::rows(x[0], 1, 0), x[0]};
                      return ops::square(ops::concat_rows(inputs(parts)));
@@ -80,6 +91,9 @@ TEST_CASE("folding experts computes what it says") {
   const auto c = t.input(rows({{0, 1}, {2, -1}}));
   CHECK(ops::mix_experts(c, o).y.host() == rows({{3, 4, -1, 0}, {7, 8, 3, 4}}));
   CHECK(ops::mix_experts(c, o).experts == 2);
+  const auto own = t.input(rows({{0, 1, 2, -1}, {1, 0, 0, 1}}));
+  CHECK(ops::mix_experts(own, o).y.host() == rows({{3, 4, -1, 0}, {5, 6, 7, 8}}));
+  CHECK(ops::gram_experts(o).host() == rows({{5, 11, 11, 25}, {61, 83, 83, 113}}));
   const variable parts[] = {o[1], o[0]};
   CHECK(ops::stack(inputs(parts)).y.host() == rows({{3, 4, 1, 2}, {7, 8, 5, 6}}));
   CHECK(ops::stack(inputs(parts)).experts == 2);
@@ -95,7 +109,7 @@ TEST_CASE("folding experts says what is wrong") {
   CHECK(contains(message([&] { ops::weighted_sum(w, o); }), "weighted_sum: expected weights 2 x 2, found 2 x 3"));
   CHECK(contains(message([&] { ops::weighted_sum(w, slot_outputs<cpu64>{y, slots(t, 2, 1, 2)}); }),
                  "weighted_sum: expected weights 2 x 1, found 2 x 3"));
-  CHECK(contains(message([&] { ops::mix_experts(w, o); }), "mix_experts: expected a matrix 2 x 2, found 2 x 3"));
+  CHECK(contains(message([&] { ops::mix_experts(w, o); }), "mix_experts: expected a matrix 2 x 2, or 2 x 4, found 2 x 3"));
   CHECK(contains(message([&] { ops::stack(inputs()); }), "stack: expected at least one tensor, found none"));
   CHECK(contains(message([&] { ops::concat_rows(inputs()); }),
                  "concat_rows: expected at least one tensor, found none"));

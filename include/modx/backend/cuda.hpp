@@ -96,6 +96,11 @@ class basic_cuda {
   void weighted_sum(std::size_t n, std::size_t e, std::size_t m, const T* w, const T* y, T* out);
   void weighted_sum_gradient(std::size_t n, std::size_t e, std::size_t m, const T* w, const T* y, const T* dout,
                              T beta_w, T* dw, T beta_y, T* dy);
+  /// out[t, i] = beta out[t, i] + sum over j of c_t[i, j] y[t, j], or c_t[j, i] transposed; c_t = c + t stride: e x e.
+  void mix_experts(std::size_t n, std::size_t e, std::size_t m, std::size_t stride, bool transposed, const T* c,
+                   const T* y, T beta, T* out);
+  /// c (n x e x e) = beta c + the dot products <a[t, i], b[t, j]>.
+  void dot_experts(std::size_t n, std::size_t e, std::size_t m, const T* a, const T* b, T beta, T* c);
   /// out (n x m) = y[t, id[t], :], or back into zeros.
   void pick(std::size_t n, std::size_t e, std::size_t m, const std::int32_t* id, const T* y, T* out);
   void pick_gradient(std::size_t n, std::size_t e, std::size_t m, const std::int32_t* id, const T* dout, T beta, T* dy);

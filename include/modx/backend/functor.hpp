@@ -50,6 +50,13 @@ struct sigmoid {
   template <class T>
   MODX_HD T derivative(T, T y) const { return y * (T(1) - y); }
 };
+/// log(1 + e^x), without overflow.
+struct softplus {
+  template <class T>
+  MODX_HD T operator()(T x) const { return (x > T(0) ? x : T(0)) + std::log1p(fast_exp(x > T(0) ? -x : x)); }
+  template <class T>
+  MODX_HD T derivative(T x, T) const { return T(1) / (T(1) + fast_exp(-x)); }
+};
 /// One of the activations of backend/activation.hpp.
 struct activated {
   activation act;
@@ -95,5 +102,5 @@ struct divide {
 // The closed list that each backend instantiates: X(T, functor).
 #define MODX_FOR_EACH_UNARY(X, T)                                                    \
   X(T, fn::affine<T>) X(T, fn::exponential) X(T, fn::logarithm) X(T, fn::square)     \
-  X(T, fn::square_root) X(T, fn::sigmoid) X(T, fn::activated)
+  X(T, fn::square_root) X(T, fn::sigmoid) X(T, fn::softplus) X(T, fn::activated)
 #define MODX_FOR_EACH_BINARY(X, T) X(T, fn::add) X(T, fn::subtract) X(T, fn::multiply) X(T, fn::divide)

@@ -63,6 +63,7 @@ template <class B> var<B> log(var<B> x) { return detail::unary(fn::logarithm{}, 
 template <class B> var<B> square(var<B> x) { return detail::unary(fn::square{}, x); }
 template <class B> var<B> sqrt(var<B> x) { return detail::unary(fn::square_root{}, x); }
 template <class B> var<B> sigmoid(var<B> x) { return detail::unary(fn::sigmoid{}, x); }
+template <class B> var<B> softplus(var<B> x) { return detail::unary(fn::softplus{}, x); }
 template <class B> var<B> activate(var<B> x, activation act) {
   return act == activation::none ? x : detail::unary(fn::activated{act}, x);
 }
@@ -99,6 +100,18 @@ var<B> reshape(var<B> x, extent columns) {
       x.backend().axpy(x.size(), 1, dy, g.beta, g.data);
     });
   }
+  return y;
+}
+
+/// The same values as a matrix of other height.
+template <class B>
+var<B> reshape(var<B> x, std::size_t rows, extent columns) {
+  expect_equal("reshape", "values", x.size(), checked_product("reshape", rows, columns.size()));
+  auto y = x.on().tensor(x.data(), rows, columns, x.needs_gradient());
+  x.on().record(y, [=](const auto* dy) {
+    auto g = x.accumulate();
+    x.backend().axpy(x.size(), 1, dy, g.beta, g.data);
+  });
   return y;
 }
 

@@ -159,19 +159,56 @@ outputs<B> stack(std::span<const var<B>> parts) {
   return {y, e};
 }
 
-/// z[t, i] = sum over experts j of c[i, j] y[t, j]; c: e x e.
+/// z[t, i] = sum over experts j of c[i, j] y[t, j]; c: e x e for all tokens, or n x (e e), its own for each.
 template <class B>
 outputs<B> mix_experts(var<B> c, const outputs<B>& o) {
-  const std::size_t e = o.experts;
+  using T = typename B::scalar;
+  const auto y = o.y;
+  const std::size_t n = o.tokens(), e = o.experts;
   expect_positive("mix_experts", "experts", static_cast<long long>(e));
-  if (c.rows() != e || c.cols() != e)
-    throw error("mix_experts", "a matrix " + std::to_string(e) + " x " + std::to_string(e),
+  const bool own = c.rows() == n && c.cols() == e * e;
+  if (!own && (c.rows() != e || c.cols() != e))
+    throw error("mix_experts", "a matrix " + std::to_string(e) + " x " + std::to_string(e) + ", or " +
+                std::to_string(n) + " x " + std::to_string(e * e),
                 std::to_string(c.rows()) + " x " + std::to_string(c.cols()));
-  auto& t = o.y.on();
-  const auto zeros = t.constant(o.tokens(), e, 0);
-  auto* z = t.template host<var<B>>(e);
-  for (std::size_t i = 0; i < e; ++i) z[i] = weighted_sum(add_row(zeros, rows(c, i, 1)), o);
-  return stack(std::span<const var<B>>(z, e));
+  const std::size_t m = o.width(), stride = own ? e * e : 0;
+  T* out = nullptr;
+  auto z = y.on().result(n, y.columns(), c.needs_gradient() || y.needs_gradient(), out);
+  y.backend().mix_experts(n, e, m, stride, false, c.data(), y.data(), 0, out);
+  y.on().record(z, [=](const T* dz) {
+    auto& b = y.backend();
+    if (y.needs_gradient()) {
+      const auto g = y.accumulate();
+      b.mix_experts(n, e, m, stride, true, c.data(), dz, g.beta, g.data);
+    }
+    if (c.needs_gradient() && own) {
+      const auto g = c.accumulate();
+      b.dot_experts(n, e, m, dz, y.data(), g.beta, g.data);
+    } else if (c.needs_gradient()) {
+      const auto g = c.accumulate();
+      T* each = y.on().template device<T>(n * e * e);
+      b.dot_experts(n, e, m, dz, y.data(), 0, each);
+      b.column_sums(n, e * e, e * e, 1, each, g.beta, g.data);
+    }
+  });
+  return {z, e};
+}
+
+/// The dot products of a token's outputs: n x (e e), entry (i, j) = <y[t, i], y[t, j]>.
+template <class B>
+var<B> gram_experts(const outputs<B>& o) {
+  using T = typename B::scalar;
+  const auto y = o.y;
+  const std::size_t n = o.tokens(), m = o.width(), e = o.experts;
+  T* out = nullptr;
+  auto c = y.on().result(n, checked_product("gram_experts", e, e), y.needs_gradient(), out);
+  y.backend().dot_experts(n, e, m, y.data(), y.data(), 0, out);
+  y.on().record(c, [=](const T* dc) {
+    const auto g = y.accumulate();
+    y.backend().mix_experts(n, e, m, e * e, false, dc, y.data(), g.beta, g.data);
+    y.backend().mix_experts(n, e, m, e * e, true, dc, y.data(), 1, g.data);
+  });
+  return c;
 }
 
 /// Puts tensors of equal width below each other.

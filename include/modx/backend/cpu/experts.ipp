@@ -30,6 +30,45 @@ void basic_cpu<T>::weighted_sum_gradient(std::size_t n, std::size_t e, std::size
   });
 }
 
+template <class T>
+void basic_cpu<T>::mix_experts(std::size_t n, std::size_t e, std::size_t m, std::size_t stride, bool transposed,
+                               const T* c, const T* y, T beta, T* out) {
+  constexpr std::size_t block = 64;  // columns that stay in registers
+  kernels::for_chunks(*state_->pool, n, kernels::row_grain(e * m), [=](std::size_t t0, std::size_t t1) {
+    for (std::size_t t = t0; t < t1; ++t)
+      for (std::size_t b0 = 0; b0 < m; b0 += block)
+        for (std::size_t i = 0; i < e; ++i) {
+          const T* row = c + t * stride + (transposed ? i : i * e);
+          const T* from = y + t * e * m + b0;
+          T* to = out + (t * e + i) * m + b0;
+          T sums[block] = {};
+          if (m - b0 >= block) {
+            for (std::size_t j = 0; j < e; ++j) {
+              const T a = row[transposed ? j * e : j];
+              for (std::size_t l = 0; l < block; ++l) sums[l] += a * from[j * m + l];
+            }
+            for (std::size_t l = 0; l < block; ++l) kernels::blend(beta, sums[l], to[l]);
+          } else {
+            const std::size_t width = m - b0;
+            for (std::size_t j = 0; j < e; ++j) {
+              const T a = row[transposed ? j * e : j];
+              for (std::size_t l = 0; l < width; ++l) sums[l] += a * from[j * m + l];
+            }
+            for (std::size_t l = 0; l < width; ++l) kernels::blend(beta, sums[l], to[l]);
+          }
+        }
+  });
+}
+template <class T>
+void basic_cpu<T>::dot_experts(std::size_t n, std::size_t e, std::size_t m, const T* a, const T* b, T beta, T* c) {
+  kernels::for_chunks(*state_->pool, n, kernels::row_grain(e * m), [=](std::size_t t0, std::size_t t1) {
+    for (std::size_t t = t0; t < t1; ++t)
+      for (std::size_t i = 0; i < e; ++i)
+        for (std::size_t j = 0; j < e; ++j)
+          kernels::blend(beta, kernels::dot(a + (t * e + i) * m, b + (t * e + j) * m, m), c[(t * e + i) * e + j]);
+  });
+}
+
 namespace kernels {
 inline void check_id(const char* where, std::size_t token, std::int32_t id, std::size_t e) {
   if (id < 0 || std::size_t(id) >= e)

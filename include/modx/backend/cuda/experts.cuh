@@ -32,6 +32,27 @@ __global__ void fold_weights(std::size_t n, std::size_t e, std::size_t m, unsign
     if (live && lane == 0) blend(beta, s, dw[r]);
   });
 }
+/// out[t, i] = beta out[t, i] + sum over j of c_t[i, j] y[t, j] (transposed: c_t[j, i]), c_t = c + t stride; a thread a cell.
+template <class T>
+__global__ void mix_all(std::size_t n, std::size_t e, std::size_t m, std::size_t stride, bool transposed, const T* c,
+                        const T* y, T beta, T* out) {
+  for_cells(n * e, m, [=](std::size_t r, std::size_t l) {
+    const std::size_t t = r / e, i = r % e;
+    const T* row = c + t * stride + (transposed ? i : i * e);
+    T s = 0;
+    for (std::size_t j = 0; j < e; ++j) s += row[transposed ? j * e : j] * y[(t * e + j) * m + l];
+    blend(beta, s, out[r * m + l]);
+  });
+}
+/// c[t, i, j] = beta c[t, i, j] + <a[t, i], b[t, j]>; g lanes a dot product.
+template <class T>
+__global__ void dot_all(std::size_t n, std::size_t e, std::size_t m, unsigned g, const T* a, const T* b, T beta, T* c) {
+  for_rows(n * e * e, g, [=](std::size_t r, bool live, unsigned lane) {
+    const T *x = a + r / e * m, *z = b + (r / (e * e) * e + r % e) * m;
+    const T s = row_sum<T>(m, g, lane, [=](std::size_t l) { return x[l] * z[l]; });
+    if (live && lane == 0) blend(beta, s, c[r]);
+  });
+}
 /// out[t] = y[t, id[t]]; a thread a cell.
 template <class T>
 __global__ void pick_one(std::size_t n, std::size_t e, std::size_t m, const std::int32_t* id, const T* y, T* out,
@@ -66,6 +87,17 @@ void basic_cuda<T>::weighted_sum_gradient(std::size_t n, std::size_t e, std::siz
   if (n * e == 0) return;
   if (dw) state_->device.launch(gpu::fold_weights<T>, gpu::row_groups(n * e, g), n, e, m, g, y, dout, beta_w, dw);
   if (dy && m) state_->device.launch(gpu::unfold_experts<T>, gpu::cells(n, m), n, e, m, w, dout, beta_y, dy);
+}
+template <class T>
+void basic_cuda<T>::mix_experts(std::size_t n, std::size_t e, std::size_t m, std::size_t stride, bool transposed,
+                                const T* c, const T* y, T beta, T* out) {
+  if (n && e && m)
+    state_->device.launch(gpu::mix_all<T>, gpu::cells(n * e, m), n, e, m, stride, transposed, c, y, beta, out);
+}
+template <class T>
+void basic_cuda<T>::dot_experts(std::size_t n, std::size_t e, std::size_t m, const T* a, const T* b, T beta, T* c) {
+  const unsigned g = gpu::lanes_for(m);
+  if (n && e) state_->device.launch(gpu::dot_all<T>, gpu::row_groups(n * e * e, g), n, e, m, g, a, b, beta, c);
 }
 template <class T>
 void basic_cuda<T>::pick(std::size_t n, std::size_t e, std::size_t m, const std::int32_t* id, const T* y, T* out) {
