@@ -8,6 +8,7 @@
 #include <modx/combiner/softmax.hpp>
 #include <modx/combiner/uniform.hpp>
 #include <modx/coupling/graph.hpp>
+#include <modx/coupling/hypergraph.hpp>
 #include <modx/coupling/none.hpp>
 #include <modx/early_stopping.hpp>
 #include <modx/expert/linear.hpp>

@@ -39,9 +39,20 @@ class part {
       if (p->name() == name) return *p;
     throw modx::error("no parameter '" + name + "'");
   }
+  bool has(const std::string& name) const {
+    for (const auto& p : list_)
+      if (p->name() == name) return true;
+    return false;
+  }
   matrix<double> value(const std::string& name) const { return find(name).host(); }
   const modx::bound_t<S, cpu64>& bound() const { return bound_; }
 
+  /// Values of what f(tape) returns.
+  template <class F>
+  matrix<double> on_tape(F f) {
+    modx::tape<cpu64> t(backend_);
+    return f(t).host();
+  }
   matrix<double> operator()(const matrix<double>& y) {
     modx::tape<cpu64> t(backend_);
     return bound_.couple(modx::outputs<cpu64>{t.input(y), experts_}).y.host();

@@ -43,6 +43,7 @@ TEST_CASE("cuda: laws of routers, combiners and couplings", "[laws]") {
   CHECK(laws::of_combiner(b, combiner::oracle{}, 3, 2).numbers > 0);
   CHECK(laws::of_coupling(b, coupling::none{}, 3, 2).numbers > 0);
   CHECK(laws::of_coupling(b, coupling::graph{}, 3, 2).numbers > 0);
+  CHECK(laws::of_coupling(b, coupling::hypergraph{}, 3, 2).numbers > 0);
 }
 
 TEST_CASE("cuda: laws of losses", "[laws]") {
