@@ -18,6 +18,7 @@ file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/modx_cuda.cu CONTENT "#include 
 add_library(modx_cuda STATIC ${CMAKE_CURRENT_BINARY_DIR}/modx_cuda.cu)
 add_library(modx::cuda ALIAS modx_cuda)
 target_link_libraries(modx_cuda PUBLIC modx_cpu CUDA::cudart CUDA::cublas)
+target_compile_definitions(modx_cuda PUBLIC MODX_CUDA)  # programs may ask whether they have it
 set_target_properties(modx_cuda PROPERTIES CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF)
 if(PROJECT_IS_TOP_LEVEL)
   target_compile_options(modx_cuda PRIVATE --Werror all-warnings -Xcompiler -Wall,-Wextra)

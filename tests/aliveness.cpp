@@ -85,12 +85,10 @@ void all_move(const S& spec, const shape& s, const L& loss = {}) {
   const zoo::batch<double> data(64, s, 1);
   std::vector<std::int32_t> domain(64);
   for (std::size_t i = 0; i < 64; ++i) domain[i] = std::int32_t(i % 3);
-  batch_context context;
-  context.domain = domain.data(), context.domain_count = 64;
   std::vector<matrix<double>> start, seen;
   for (auto* p : m.parameters()) start.push_back(p->host()), seen.emplace_back(p->rows(), p->cols());
   for (int i = 0; i < 3; ++i) {
-    train_step(m, sgd, loss, data.x, data.label, {.update = false, .context = context});
+    train_step(m, sgd, loss, data.x, data.label, {.update = false, .domains = domain});
     for (std::size_t j = 0; j < seen.size(); ++j) {
       const auto* g = m.parameters()[j]->gradient();
       REQUIRE(g != nullptr);

@@ -188,12 +188,12 @@ table training() {
     auto m = build(backend, module::mixture{.experts = expert::linear{}, .router = router::softmax{}, .combiner = combiner::oracle{}, .n_experts = 2},
                    {.in = 3, .out = 2});
     const std::int32_t domain[] = {0, 2};
-    train_step(m, optimizer::sgd{}, loss::mse{}, backend.normal(2, 3), backend.normal(2, 2), {.context = {.domain = domain, .domain_count = 2}});
+    train_step(m, optimizer::sgd{}, loss::mse{}, backend.normal(2, 3), backend.normal(2, 2), {.domains = domain});
   }, "pick_expert, id of token 1: expected 0 <= id < 2, found 2"});
   t.push_back({"train_step", "a domain less", [] {
     auto m = build(backend, module::mixture{.experts = expert::linear{}, .router = router::oracle{}, .n_experts = 2}, {.in = 3, .out = 2});
     const std::int32_t domain[] = {0};
-    train_step(m, optimizer::sgd{}, loss::mse{}, backend.normal(2, 3), backend.normal(2, 2), {.context = {.domain = domain, .domain_count = 1}});
+    train_step(m, optimizer::sgd{}, loss::mse{}, backend.normal(2, 3), backend.normal(2, 2), {.domains = domain});
   }, "router::oracle: expected 2 domain ids, found 1"});
 
   const auto fit = [](auto change, fit_options o = {.name = "s"}) {

@@ -46,7 +46,7 @@ TEST_CASE("a step may run a part of the model and sees its context") {
   bool training = false;
   std::uint64_t step = 0;
   const auto features = backend.normal(4, 3);
-  train_step(m, optimizer::sgd{}, loss::mse{}, features, matrix<double>(4, 1), {.context = {.step = 9}},
+  train_step(m, optimizer::sgd{}, loss::mse{}, features, matrix<double>(4, 1), {.step = 9},
              [&](const auto& bound, auto x) {
                training = x.on().context.training, step = x.on().context.step;
                return bound.template forward_between<1, 2>(x);

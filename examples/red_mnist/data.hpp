@@ -16,7 +16,8 @@ struct splits {
 };
 
 /// All images as x = (pixel / 255 - 0.1307) / 0.3081, with label and domain.
-inline modx::dataset<modx::cpu> load_images(modx::cpu& backend, const std::string& folder, std::size_t& train_count) {
+template <modx::Backend B>
+modx::dataset<B> load_images(B& backend, const std::string& folder, std::size_t& train_count) {
   const auto train = modx::io::load_image_set(folder, modx::io::split::train);
   const auto test = modx::io::load_image_set(folder, modx::io::split::test);
   if (train.height != test.height || train.width != test.width)
@@ -25,15 +26,19 @@ inline modx::dataset<modx::cpu> load_images(modx::cpu& backend, const std::strin
                           std::to_string(test.height) + " x " + std::to_string(test.width));
   train_count = train.count;
   const std::size_t n = train.count + test.count, d = train.height * train.width;
-  modx::dataset<modx::cpu> data{modx::device_matrix<modx::cpu>(backend, n, {train.height, train.width, 1}), {}, {}};
+  modx::dataset<B> data{modx::device_matrix<B>(backend, n, {train.height, train.width, 1}), {}, {}};
   float value[256];
   for (int p = 0; p < 256; ++p) value[p] = (float(p) / 255.f - 0.1307f) / 0.3081f;
-  std::vector<float> row(d);
+  constexpr std::size_t together = 256;  // images an upload
+  std::vector<float> rows;
   for (std::size_t i = 0; i < n; ++i) {
     const auto& set = i < train.count ? train : test;
     const std::size_t at = i < train.count ? i : i - train.count;
-    for (std::size_t j = 0; j < d; ++j) row[j] = value[set.pixels[at * d + j]];
-    backend.upload(data.x.data() + i * d, row.data(), d * sizeof(float));
+    for (std::size_t j = 0; j < d; ++j) rows.push_back(value[set.pixels[at * d + j]]);
+    if (i % together == together - 1 || i + 1 == n) {
+      backend.upload(data.x.data() + i / together * together * d, rows.data(), rows.size() * sizeof(float));
+      rows.clear();
+    }
     data.label.push_back(set.labels[at]);
     data.domain.push_back(set.labels[at] / 2);
   }
@@ -41,7 +46,8 @@ inline modx::dataset<modx::cpu> load_images(modx::cpu& backend, const std::strin
 }
 
 /// Validation takes int(n ratio) of each domain, the base set max(1, int(n ratio)) of each label of the rest.
-inline splits make_splits(const modx::dataset<modx::cpu>& data, std::size_t train_count, const options& o,
+template <modx::Backend B>
+splits make_splits(const modx::dataset<B>& data, std::size_t train_count, const options& o,
                           std::uint64_t seed) {
   splits s;
   for (std::size_t i = train_count; i < data.size(); ++i) s.test.push_back(std::int32_t(i));

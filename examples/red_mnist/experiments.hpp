@@ -24,7 +24,7 @@ inline const std::vector<noise_kind>& noise_kinds() {
 
 /// Test accuracy of a mixture at each level of each kind: {"gaussian": [...], ...}.
 template <class M>
-json noise_curve(M& model, const features& data, const std::vector<std::int32_t>& test, std::uint64_t seed) {
+json noise_curve(M& model, const features<M>& data, const std::vector<std::int32_t>& test, std::uint64_t seed) {
   json j;
   for (const auto& k : noise_kinds()) {
     j[k.kind] = json::array();
@@ -39,7 +39,7 @@ json noise_curve(M& model, const features& data, const std::vector<std::int32_t>
 
 /// Largest difference of two models' outputs on `rows`, 0 when they are the same bits.
 template <class A, class C>
-double output_difference(A& a, C& c, const features& data, const std::vector<std::int32_t>& rows) {
+double output_difference(A& a, C& c, const features<A>& data, const std::vector<std::int32_t>& rows) {
   double worst = 0;
   const auto outputs = [&](auto& model) {
     auto& t = model.tape_of_step();
@@ -62,7 +62,7 @@ struct recomposition_result {
 
 /// `library`: folder with the experts' files; `other`: the same experts trained from another seed.
 template <class M>
-recomposition_result recompose(M& red, const M& other, const std::filesystem::path& library, const features& data,
+recomposition_result recompose(M& red, const M& other, const std::filesystem::path& library, const features<M>& data,
                         const splits& s) {
   recomposition_result out;
   const auto add = [&](const std::string& name, M& model) {
@@ -90,9 +90,12 @@ recomposition_result recompose(M& red, const M& other, const std::filesystem::pa
   auto sixth = modx::add_expert(red, domain_count);
   add("add a sixth, zero-initialised expert", sixth);
   const double added = output_difference(red, sixth, data, some);
+  // A CPU's sums don't depend on how many experts there are; a GPU may choose another kernel.
+  const double rounding = std::is_same_v<typename M::backend_type, modx::cpu> ? 0 : 1e-5;
   out.checks.push_back({{"name", "an expert restored from its file gives the same bits"}, {"ok", restored == 0},
                         {"detail", "largest difference " + std::to_string(restored)}});
-  out.checks.push_back({{"name", "a sixth, zero-initialised expert changes no bit of the output"}, {"ok", added == 0},
+  out.checks.push_back({{"name", rounding > 0 ? "a sixth, zero-initialised expert does not change the output"
+                                            : "a sixth, zero-initialised expert changes no bit of the output"}, {"ok", added <= rounding},
                         {"detail", "largest difference " + std::to_string(added)}});
   return out;
 }

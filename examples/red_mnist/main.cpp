@@ -4,6 +4,10 @@
 #include "report.hpp"
 #include "seed_run.hpp"
 
+#ifdef MODX_CUDA
+#include <modx/backend/cuda.hpp>
+#endif
+
 #ifndef MODX_ECHARTS_JS
 #define MODX_ECHARTS_JS ""
 #endif
@@ -48,7 +52,8 @@ inline std::string cpu_model() {
 }
 
 /// The folder of a run: new, or an earlier run of the same options when resuming.
-inline void open_run(modx::io::run_folder& folder, const options& o, const cpu& backend, modx::io::progress& bar) {
+template <modx::Backend B>
+void open_run(modx::io::run_folder& folder, const options& o, const B& backend, modx::io::progress& bar) {
   const json wanted = to_json(o);
   const auto file = folder.path() / "config.json";
   if (fs::exists(file)) {
@@ -69,8 +74,9 @@ inline void open_run(modx::io::run_folder& folder, const options& o, const cpu& 
     return;
   }
   if (o.resume) bar.note("nothing to resume in " + o.save_dir + ": starting anew");
-  json config{{"program", "red_mnist"}, {"options", wanted}, {"data_dir", o.data_dir}, {"threads", backend.threads()},
-              {"backend", cpu::name()}, {"git", MODX_GIT}, {"compiler", __VERSION__}, {"cpu", cpu_model()}};
+  json config{{"program", "red_mnist"}, {"options", wanted}, {"data_dir", o.data_dir}, {"backend", B::name()},
+              {"git", MODX_GIT}, {"compiler", __VERSION__}, {"cpu", cpu_model()}};
+  if constexpr (requires { backend.threads(); }) config["threads"] = backend.threads();
   folder.write_text("config.json", config.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
@@ -115,15 +121,13 @@ inline std::vector<nlohmann::json> read_log(const fs::path& file) {
   return log;
 }
 
-inline int run(const options& o) {
-  if (o.device == "cuda")
-    throw modx::error("--device cuda", "a modx built with the CUDA backend", "a build that has none; use --device cpu");
+template <modx::Backend B>
+int run_on(B& backend, const options& o) {
   if (!fs::is_directory(o.data_dir))
     throw modx::error("--data-dir " + o.data_dir, "a folder with the four files of MNIST (scripts/demo.sh fetches them)",
                       "no such folder");
   const auto start = std::chrono::steady_clock::now();
   modx::io::progress bar({.style = o.quiet ? modx::io::progress_style::quiet : modx::io::progress_style::automatic});
-  cpu backend(o.seed, o.threads);
   std::size_t train_count = 0;
   const auto images = load_images(backend, o.data_dir, train_count);
   std::vector<splits> rows;
@@ -168,6 +172,20 @@ inline int run(const options& o) {
   std::printf("%zu seed%s in %.1f s%s; report: %s\n", o.seeds, o.seeds == 1 ? "" : "s", seconds, o.resume ? " since resumed" : "",
               (folder.path() / "report.html").c_str());
   return 0;
+}
+
+/// The same program on either backend.
+inline int run(const options& o) {
+  if (o.device == "cpu") {
+    modx::cpu backend(o.seed, o.threads);
+    return run_on(backend, o);
+  }
+#ifdef MODX_CUDA
+  modx::cuda backend(o.seed);
+  return run_on(backend, o);
+#else
+  throw modx::error("--device cuda", "a modx built with the CUDA backend", "a build that has none; use --device cpu");
+#endif
 }
 
 }  // namespace red_mnist

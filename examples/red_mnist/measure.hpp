@@ -7,11 +7,13 @@
 namespace red_mnist {
 
 using json = nlohmann::ordered_json;
-using features = modx::dataset<cpu>;
+/// The data set of a model's backend.
+template <class M>
+using features = modx::dataset<typename M::backend_type>;
 
 /// {"loss", "acc", "per_domain_acc", "confusion"} of forward(bound, h) on `rows`.
 template <class M, class F>
-json score(M& model, const features& data, const std::vector<std::int32_t>& rows, F forward,
+json score(M& model, const features<M>& data, const std::vector<std::int32_t>& rows, F forward,
            const modx::routing_perturbation* perturbation = nullptr) {
   const auto e = modx::evaluate(model, data, rows, data.label, forward, perturbation);
   modx::analysis::confusion counts(classes);
@@ -34,7 +36,7 @@ json score(M& model, const features& data, const std::vector<std::int32_t>& rows
 
 /// The mode on all three splits.
 template <class M, class F>
-json score_splits(M& model, const features& data, const splits& s, std::size_t parameters, F forward) {
+json score_splits(M& model, const features<M>& data, const splits& s, std::size_t parameters, F forward) {
   json j{{"parameters", parameters}};
   j["train"] = score(model, data, s.train, forward);
   j["val"] = score(model, data, s.val, forward);
@@ -44,7 +46,7 @@ json score_splits(M& model, const features& data, const splits& s, std::size_t p
 
 /// Mean gate weight, domain x expert, and the share of rows whose largest weight is their domain's.
 template <class M, class F>
-json routing_matrix(M& model, const features& data, const std::vector<std::int32_t>& rows, F forward, double& hit) {
+json routing_matrix(M& model, const features<M>& data, const std::vector<std::int32_t>& rows, F forward, double& hit) {
   std::vector<std::vector<double>> sum(domain_count, std::vector<double>(domain_count));
   std::vector<double> count(domain_count);
   std::size_t hits = 0;

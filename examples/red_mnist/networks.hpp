@@ -7,7 +7,6 @@
 namespace red_mnist {
 
 namespace m = modx::module;
-using modx::cpu;
 
 /// conv 3x3 -> 32, ReLU, pool; conv 3x3 -> 64, ReLU, pool; linear -> hidden, ReLU.
 inline auto encoder(std::size_t hidden) {

@@ -33,7 +33,7 @@ struct options {
 
 /// What decides the results; a run can only be resumed with the same.
 inline nlohmann::ordered_json to_json(const options& o) {
-  return {{"run", o.run}, {"profile", o.profile}, {"batch_size", o.batch_size},
+  return {{"run", o.run}, {"device", o.device}, {"profile", o.profile}, {"batch_size", o.batch_size},
           {"virtual_batch_size", o.virtual_batch_size}, {"max_epochs_base", o.max_epochs_base},
           {"max_epochs_expert", o.max_epochs_expert}, {"max_epochs_router", o.max_epochs_router},
           {"max_epochs_moe", o.max_epochs_moe}, {"lr_base", o.lr_base}, {"lr_expert", o.lr_expert},

@@ -12,7 +12,8 @@ struct step_options {
   double clip_norm = 0;            // 0: no clipping
   std::size_t accumulation = 1;    // this micro-batch counts 1 / accumulation
   bool update = true;              // false: gradients only, more micro-batches follow
-  batch_context context = {};
+  ids domains = {};                // one a row, on the host, for oracle routers and combiners
+  std::uint64_t step = 0;          // counter of the random streams
   std::span<const std::size_t> sequences = {};  // lengths of the sequences that the tokens form, for attention
 };
 
@@ -76,8 +77,10 @@ double step(M& model, const O& optimizer, const L& loss, const matrix<typename M
   expect_positive("train_step", "rows", static_cast<long long>(x.rows));
   auto& t = model.tape_of_step();
   t.reset();
-  t.context = options.context;
   t.context.training = true;
+  t.context.step = options.step;
+  if (!options.domains.empty())
+    t.context.domain = t.input(options.domains), t.context.domain_count = options.domains.size();
   if (!options.sequences.empty()) t.context.sequence = t.sequences_of(options.sequences);
   model.pack_weights();
   const auto y = forward(model.bound(), t.input(x.data, x.rows, x.cols == model.io().in.size() ? model.io().in : extent(x.cols)));

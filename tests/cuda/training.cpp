@@ -110,6 +110,21 @@ TEST_CASE("cuda: every architecture trains as on the CPU", "[training]") {
   });
 }
 
+TEST_CASE("cuda: domains of a step are the host's", "[training]") {
+  MODX_NEEDS_DEVICE();
+  const auto oracle = module::mixture{.experts = expert::linear{}, .router = router::oracle{}, .n_experts = 2};
+  const auto train = [&](auto b) {
+    auto m = build(b, oracle, {.in = 3, .out = 2});
+    const auto x = b.normal(9, 3), target = b.normal(9, 2);
+    const std::vector<std::int32_t> domain = {0, 1, 1, 0, 1, 0, 0, 0, 1};
+    std::vector<double> losses;
+    for (int i = 0; i < 3; ++i)
+      losses.push_back(train_step(m, optimizer::sgd{.lr = 0.1}, loss::mse{}, x, target, {.domains = domain}));
+    return losses;
+  };
+  CHECK(worst_ratio(train(basic_cpu<double>{1, 1}), train(basic_cuda<double>{1})) < 1e-9);
+}
+
 TEST_CASE("cuda: two runs give the same bits", "[training]") {
   MODX_NEEDS_DEVICE();
   zoo::for_each([](const char* name, const auto& spec, const shape& io) {
