@@ -81,6 +81,30 @@ void moe_forward_backward(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * 1024);
 }
 
+/// A language model: 4 blocks of width 256 (MLP 1024), 4 heads, 8,192 ids; 8 sequences of 128 tokens a step.
+void lm_adamw(benchmark::State& state) {
+  constexpr std::size_t vocabulary = 8192, length = 128, count = 8;
+  cpu backend(1, int(state.range(0)));
+  const auto spec = m::sequential(
+      m::embedding{.vocabulary = vocabulary, .out = 256, .positions = length},
+      m::repeat<m::transformer_block<>>{
+          .inner = {.attention = {.heads = 4}, .f = {.hidden = 1024, .act = modx::activation::gelu}}, .count = 4},
+      m::layer_norm{}, m::linear{.bias = false});
+  auto model = modx::build(backend, spec, {1, vocabulary});
+  const std::vector<std::size_t> lengths(count, length);
+  modx::matrix<float> x(count * length, 1);
+  std::vector<std::int32_t> next(x.rows);
+  for (std::size_t i = 0; i < x.rows; ++i) {
+    x.data[i] = float((i * 2654435761u >> 7) % vocabulary);
+    next[i] = std::int32_t((i * 40503u + 11) % vocabulary);
+  }
+  const modx::optimizer::adamw optimizer{};
+  for (int i = 0; i < 2; ++i) modx::train_step(model, optimizer, modx::loss::cross_entropy{}, x, next, {.sequences = lengths});
+  for (auto _ : state)
+    benchmark::DoNotOptimize(modx::train_step(model, optimizer, modx::loss::cross_entropy{}, x, next, {.sequences = lengths}));
+  state.SetItemsProcessed(state.iterations() * std::int64_t(x.rows));
+}
+
 #define MODX_BENCHMARK(f) BENCHMARK(f)->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime()->MeasureProcessCPUTime()
 MODX_BENCHMARK(mlp_sgd);
 MODX_BENCHMARK(mlp_adamw);
@@ -89,6 +113,7 @@ MODX_BENCHMARK(cnn_adamw);
 MODX_BENCHMARK(cnn_forward);
 MODX_BENCHMARK(moe_forward);
 MODX_BENCHMARK(moe_forward_backward);
+MODX_BENCHMARK(lm_adamw);
 
 }  // namespace
 

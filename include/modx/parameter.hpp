@@ -190,6 +190,9 @@ gradient_target<typename B::scalar> accumulate(parameter<B>& p) {
 template <class B>
 using parameter_list = std::vector<owned<parameter<B>>>;
 
+/// The seed of a model whose parameters start at 0 because they will be loaded: nothing is drawn.
+inline constexpr std::uint64_t to_be_loaded = ~std::uint64_t(0);
+
 /// Given to the constructor of a bound policy: makes its parameters, under its path.
 template <class B>
 class builder {
@@ -224,6 +227,10 @@ parameter<B>& builder<B>::make(std::string_view name, std::size_t rows, std::siz
                 std::to_string(rows) + " x " + std::to_string(cols));
   list_->push_back(make_owned<parameter<B>>(*backend_, path, rows, cols));
   auto& p = *list_->back();
+  if (seed_ == to_be_loaded) {
+    backend_->fill(p.size(), 0, p.mutable_value());
+    return p;
+  }
   std::vector<T> values(p.size(), T(how.scale));
   const random_stream random(seed_, "init/" + path);
   if (how.how == init::kind::uniform)

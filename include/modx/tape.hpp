@@ -94,6 +94,16 @@ class var {
   }
 };
 
+/// What attends in the place of an attention over the tape's own tokens: key_value_cache<B> (cache.hpp).
+class attention_cache {
+ public:
+  /// x: a const var<B>*, heads: a const head_layout*, out: rows of x times heads head_dim scalars.
+  virtual void attend(const void* x, const void* heads, void* out) = 0;
+
+ protected:
+  ~attention_cache() = default;
+};
+
 /// What a forward pass knows besides its input.
 struct batch_context {
   bool training = false;            // dropout and routing noise are on
@@ -101,7 +111,8 @@ struct batch_context {
   const std::int32_t* domain = nullptr;  // one id a token, for oracle routers and combiners
   std::size_t domain_count = 0;
   const routing_perturbation* perturbation = nullptr;  // evaluation under routing noise
-  sequences sequence = {};                 // how the tokens form sequences (tape::sequences_of), for attention
+  sequences sequence = {};               // how the tokens form sequences (tape::sequences_of), for attention
+  attention_cache* cache = nullptr;      // keys and values of earlier tokens (key_value_cache), for generation
 };
 
 /// Where the host arena of a tape takes its blocks from.
@@ -168,8 +179,9 @@ class tape {
   var<B> constant(std::size_t rows, extent columns, T value);
   /// Ids on the device.
   const std::int32_t* input(ids values);
-  /// Sequences of these lengths, one behind the other: what context.sequence takes.
-  sequences sequences_of(std::span<const std::size_t> lengths);
+  /// Sequences of these lengths, one behind the other: what context.sequence takes.  They start at place 0, or go on where
+  /// `starts` says.
+  sequences sequences_of(std::span<const std::size_t> lengths, std::span<const std::size_t> starts = {});
   /// A parameter as a tensor: its gradient goes to the parameter.
   var<B> use(parameter<B>& p);
 
@@ -240,8 +252,10 @@ const std::int32_t* tape<B>::input(ids values) {
   return p;
 }
 template <class B>
-sequences tape<B>::sequences_of(std::span<const std::size_t> lengths) {
-  sequences s{lengths.size(), 0, 0, nullptr, nullptr};
+sequences tape<B>::sequences_of(std::span<const std::size_t> lengths, std::span<const std::size_t> starts) {
+  if (!starts.empty()) expect_equal("sequences_of", "starts", lengths.size(), starts.size());
+  sequences s;
+  s.count = lengths.size();
   for (const std::size_t length : lengths) {
     s.longest = length > s.longest ? length : s.longest;
     s.tokens += length;
@@ -250,14 +264,19 @@ sequences tape<B>::sequences_of(std::span<const std::size_t> lengths) {
   }
   auto* offsets = host<std::int32_t>(s.count + 1);
   auto* position = host<std::int32_t>(s.tokens);
+  auto* last = host<std::int32_t>(s.count);
   std::size_t at = 0;
   for (std::size_t i = 0; i < s.count; ++i) {
     offsets[i] = static_cast<std::int32_t>(at);
-    for (std::size_t t = 0; t < lengths[i]; ++t) position[at++] = static_cast<std::int32_t>(t);
+    last[i] = lengths[i] ? static_cast<std::int32_t>(at + lengths[i] - 1) : -1;
+    const std::size_t start = starts.empty() ? 0 : starts[i];
+    if (start > 0x7fffffff - lengths[i]) throw error("sequences_of", "places below 2^31", std::to_string(start));
+    for (std::size_t t = 0; t < lengths[i]; ++t) position[at++] = static_cast<std::int32_t>(start + t);
   }
   offsets[s.count] = static_cast<std::int32_t>(at);
   s.offsets = input(ids(offsets, s.count + 1));
   s.position = input(ids(position, s.tokens));
+  s.last = input(ids(last, s.count));
   return s;
 }
 template <class B>

@@ -43,7 +43,7 @@ MODX_SAME(allocate) MODX_SAME(deallocate) MODX_SAME(upload) MODX_SAME(download) 
                                                 MODX_SAME(rotate) MODX_SAME(attention)
                                                     MODX_SAME(attention_gradient) MODX_SAME(gate)
                                                         MODX_SAME(gate_gradient) MODX_SAME(scatter_rows)
-                                                            MODX_SAME(ids_of) MODX_SAME(sequence_means)
+                                                            MODX_SAME(ids_of) MODX_SAME(put_rows) MODX_SAME(sequence_means)
                                                                 MODX_SAME(sequence_means_gradient)
 #undef MODX_SAME
 
@@ -768,6 +768,11 @@ TEMPLATE_TEST_CASE("cuda: gates, rotary positions, embeddings and means of seque
     own.offsets = offsets;
     return own;
   };
+  std::vector<id_type> places(13);
+  for (std::size_t i = 0; i < 13; ++i) places[i] = id_type((i * 5 + 2) % 40);
+  run(
+      "put_rows", [&](auto& b, T* y, T* x, id_type* i) { b.put_rows(13, 40, 5, x, i, y); }, draw<T>(200, "before"),
+      draw<T>(65, "new"), places);
   run(
       "sequence_means", [&](auto& b, T* y, T* a, id_type* o) { b.sequence_means(on(o), 5, a, y); },
       unset<T>(20), rows, at);

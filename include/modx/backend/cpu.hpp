@@ -137,6 +137,8 @@ class basic_cpu {
   void ids_of(std::size_t n, const T* x, std::int32_t* id);
   /// dx (rows x d) = beta dx; then dx[id[t]] += dy[t] for t = 0, 1, ...: the gradient of gather_rows.
   void scatter_rows(std::size_t n, std::size_t rows, std::size_t d, const T* dy, const std::int32_t* id, T beta, T* dx);
+  /// y (rows x d)[id[t]] = x[t]; ids are distinct.
+  void put_rows(std::size_t n, std::size_t rows, std::size_t d, const T* x, const std::int32_t* id, T* y);
   /// y (count x d) = mean of each sequence's rows (0 of none), and its gradient.
   void sequence_means(const sequences& s, std::size_t d, const T* x, T* y);
   void sequence_means_gradient(const sequences& s, std::size_t d, const T* dy, T beta, T* dx);

@@ -86,6 +86,7 @@ struct sequences {
   std::size_t count = 0, tokens = 0, longest = 0;
   const std::int32_t* offsets = nullptr;   // count + 1
   const std::int32_t* position = nullptr;  // tokens: place of each in its sequence, for rotary positions
+  const std::int32_t* last = nullptr;      // count: the last row of each, -1 for none
 };
 
 /// Rows of width d in groups: group i of row t starts at x + t x_row + i x_group (y likewise), its gain at i gain_group.
@@ -111,6 +112,7 @@ struct attention_task {
   std::size_t groups = 1, heads = 1, kv_heads = 1, head_dim = 0;
   std::size_t q_row = 0, q_group = 0, kv_row = 0, kv_group = 0, out_row = 0, out_group = 0;
   sequences q, kv;      // the same sequences; a query sees keys up to its own place counted from the end
+  const std::int32_t* keys = nullptr;  // of each sequence, where they don't fill its rows (a cache); null: they do
   bool causal = true;
   double scale = 1;     // of q . k
 };

@@ -43,6 +43,13 @@ var<B> attention(var<B> x, head_layout h, bool causal = true) {
   using T = typename B::scalar;
   detail::expect_heads("attention", h, x.cols());
   const auto& s = detail::expect_sequences("attention", x);
+  if (auto* cache = x.on().context.cache) {
+    if (!causal) throw error("attention with a cache", "causal attention", "attention to later tokens too");
+    T* rows = nullptr;
+    auto y = x.on().result(x.rows(), h.queries(), false, rows);
+    cache->attend(&x, &h, rows);
+    return y;
+  }
   attention_task task;
   task.groups = h.groups, task.heads = h.heads, task.kv_heads = h.kv_heads, task.head_dim = h.head_dim;
   task.q_row = task.kv_row = x.cols(), task.q_group = task.kv_group = h.columns();
@@ -131,6 +138,12 @@ var<B> rotary(var<B> x, head_layout h, double base = 10000, var<B> q_gain = {}, 
   return y;
 }
 
+/// Last row of each sequence: n x d to sequences x d.
+template <class B>
+var<B> sequence_lasts(var<B> x) {
+  const auto s = detail::expect_sequences("sequence_lasts", x);
+  return take_rows(x, s.last, s.count);
+}
 /// Mean of each sequence's rows: n x d to sequences x d.
 template <class B>
 var<B> sequence_means(var<B> x) {

@@ -113,7 +113,7 @@ struct attention_part {
     const std::size_t s = part / (a.groups * a.kv_heads), g = part / a.kv_heads % a.groups,
                       kh = part % a.kv_heads;
     q0 = std::size_t(a.q.offsets[s]), lq = std::size_t(a.q.offsets[s + 1]) - q0;
-    k0 = std::size_t(a.kv.offsets[s]), lk = std::size_t(a.kv.offsets[s + 1]) - k0;
+    k0 = std::size_t(a.kv.offsets[s]), lk = a.keys ? std::size_t(a.keys[s]) : std::size_t(a.kv.offsets[s + 1]) - k0;
     const std::size_t h = kh * share();
     q_at = q0 * a.q_row + g * a.q_group + h * a.head_dim;
     kv_at = k0 * a.kv_row + g * a.kv_group + kh * a.head_dim;

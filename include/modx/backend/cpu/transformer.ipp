@@ -215,6 +215,11 @@ void basic_cpu<T>::scatter_rows(std::size_t n, std::size_t rows, std::size_t d, 
                       });
 }
 template <class T>
+void basic_cpu<T>::put_rows(std::size_t n, std::size_t rows, std::size_t d, const T* x, const std::int32_t* id, T* y) {
+  for (std::size_t t = 0; t < n; ++t) kernels::check_id("put_rows", t, id[t], rows);
+  for (std::size_t t = 0; t < n; ++t) std::copy(x + t * d, x + (t + 1) * d, y + std::size_t(id[t]) * d);
+}
+template <class T>
 void basic_cpu<T>::sequence_means(const sequences& s, std::size_t d, const T* x, T* y) {
   kernels::for_chunks(*state_->pool, s.count, 1, [=](std::size_t i0, std::size_t i1) {
     for (std::size_t i = i0; i < i1; ++i) {

@@ -19,7 +19,7 @@ struct attention_row {
     s = blockIdx.y, group = blockIdx.z / heads, head = blockIdx.z % heads;
     row = std::size_t(blockIdx.x) * warps_per_block + threadIdx.x / 32;
     q0 = static_cast<std::size_t>(a.q.offsets[s]), lq = static_cast<std::size_t>(a.q.offsets[s + 1]) - q0;
-    k0 = static_cast<std::size_t>(a.kv.offsets[s]), lk = static_cast<std::size_t>(a.kv.offsets[s + 1]) - k0;
+    k0 = static_cast<std::size_t>(a.kv.offsets[s]), lk = static_cast<std::size_t>(a.keys ? a.keys[s] : a.kv.offsets[s + 1] - a.kv.offsets[s]);
     live = row < (of_keys ? lk : lq);
   }
   /// Keys that query i sees.

@@ -63,6 +63,14 @@ __global__ void add_rows_by_id(std::size_t n, std::size_t rows, std::size_t d, c
     }
   });
 }
+/// y[id[t]] = x[t]; a thread a cell.
+template <class T>
+__global__ void put_each_row(std::size_t n, std::size_t rows, std::size_t d, const T* x, const std::int32_t* id, T* y,
+                             report_slot* slot) {
+  for_cells(n, d, [=](std::size_t t, std::size_t j) {
+    if (checked(slot, t, id[t], rows)) y[static_cast<std::size_t>(id[t]) * d + j] = x[t * d + j];
+  });
+}
 /// y[s] = mean of the rows of sequence s; a thread a cell.
 template <class T>
 __global__ void mean_each_sequence(sequences s, std::size_t d, const T* x, T* y) {
@@ -112,6 +120,12 @@ void basic_cuda<T>::scatter_rows(std::size_t n, std::size_t rows, std::size_t d,
   if (rows && d && beta != T(1))
     state_->device.launch(gpu::scale_cells<T>, gpu::elements(rows * d), rows * d, beta, dx);
   if (n && d) state_->device.launch(gpu::add_rows_by_id<T>, gpu::row_groups(n, 32), n, rows, d, dy, id, dx);
+}
+template <class T>
+void basic_cuda<T>::put_rows(std::size_t n, std::size_t rows, std::size_t d, const T* x, const std::int32_t* id, T* y) {
+  if (n == 0 || d == 0) return;
+  auto* slot = state_->device.reporter("put_rows", rows);
+  state_->device.launch(gpu::put_each_row<T>, gpu::cells(n, d), n, rows, d, x, id, y, slot);
 }
 template <class T>
 void basic_cuda<T>::sequence_means(const sequences& s, std::size_t d, const T* x, T* y) {
