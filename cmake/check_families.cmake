@@ -3,7 +3,7 @@
 #   cmake -DROOT=. -P cmake/check_families.cmake
 cmake_minimum_required(VERSION 3.25)
 include(${CMAKE_CURRENT_LIST_DIR}/check_common.cmake)
-set(no_families analysis io laws ops)
+set(no_families analysis io laws ops text)
 file(GLOB folders LIST_DIRECTORIES yes ${ROOT}/include/modx/*)
 set(checked 0)
 foreach(folder IN LISTS folders)

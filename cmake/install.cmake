@@ -6,7 +6,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/modx)
 
 install(TARGETS modx EXPORT modx_core_targets FILE_SET HEADERS FILE_SET definitions)
 install(TARGETS modx_cpu EXPORT modx_cpu_targets)
-foreach(component IN ITEMS analysis io)
+foreach(component IN ITEMS analysis io text)
   if(TARGET modx_${component})
     install(TARGETS modx_${component} EXPORT modx_${component}_targets FILE_SET HEADERS)
   endif()
@@ -21,7 +21,8 @@ configure_package_config_file(cmake/modxConfig.cmake.in modxConfig.cmake INSTALL
                               NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/modxConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/modxConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/modxConfigVersion.cmake
-        cmake/modxDependencies.cmake cmake/FindRandom123.cmake cmake/FindxxHash.cmake DESTINATION ${package_dir})
+        cmake/modxDependencies.cmake cmake/FindRandom123.cmake cmake/FindxxHash.cmake
+        cmake/FindPCRE2.cmake cmake/Findutf8proc.cmake DESTINATION ${package_dir})
 
 # The .pc files find the prefix from where they lie; Random123 has none, so its folder stands in ours unless compilers
 # look there anyway.

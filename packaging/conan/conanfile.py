@@ -16,8 +16,8 @@ class Modx(ConanFile):
     description = "Modular learning in C++20: mixtures of experts, residual experts, routers and combiners, header-only"
     package_type = "static-library"
     settings = "os", "compiler", "build_type", "arch"
-    options = {"fPIC": [True, False], "analysis": [True, False], "io": [True, False]}
-    default_options = {"fPIC": True, "analysis": False, "io": False}
+    options = {"fPIC": [True, False], "analysis": [True, False], "io": [True, False], "text": [True, False]}
+    default_options = {"fPIC": True, "analysis": False, "io": False, "text": False}
 
     def set_version(self):
         text = load(self, os.path.join(self.recipe_folder, ROOT, "include", "modx", "version.hpp"))
@@ -29,6 +29,8 @@ class Modx(ConanFile):
             copy(self, pattern, src=root, dst=self.export_sources_folder)
 
     def configure(self):
+        if self.options.text:
+            self.options.io = True
         if self.options.io:
             self.options.analysis = True
 
@@ -48,6 +50,9 @@ class Modx(ConanFile):
         if self.options.io:
             self.requires("zlib/[>=1.2.11 <2]", transitive_headers=True, transitive_libs=True)
             self.requires("xxhash/[>=0.8.1 <0.9]", transitive_headers=True)
+        if self.options.text:
+            self.requires("pcre2/[>=10.40 <11]", transitive_headers=True, transitive_libs=True)
+            self.requires("utf8proc/[>=2.8 <3]", transitive_headers=True, transitive_libs=True)
 
     def generate(self):
         toolchain = CMakeToolchain(self)
@@ -56,6 +61,7 @@ class Modx(ConanFile):
         toolchain.cache_variables["MODX_INSTALL"] = True
         toolchain.cache_variables["CMAKE_DISABLE_FIND_PACKAGE_nlohmann_json"] = not self.options.analysis
         toolchain.cache_variables["CMAKE_DISABLE_FIND_PACKAGE_xxHash"] = not self.options.io
+        toolchain.cache_variables["CMAKE_DISABLE_FIND_PACKAGE_PCRE2"] = not self.options.text
         toolchain.generate()
         CMakeDeps(self).generate()
 
@@ -89,3 +95,5 @@ class Modx(ConanFile):
             component("analysis", "modx::analysis", ["core", "nlohmann_json::nlohmann_json"])
         if self.options.io:
             component("io", "modx::io", ["core", "analysis", "zlib::zlib", "xxhash::xxhash"])
+        if self.options.text:
+            component("text", "modx::text", ["io", "pcre2::pcre2", "utf8proc::utf8proc"])

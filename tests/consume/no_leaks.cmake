@@ -1,6 +1,6 @@
 # Fails unless modx brings its consumer nothing but C++20, and modx::cpu MODX_COMPILED: no flags, no settings, no targets
 # and no variables of its own.  Included by the outside projects after modx has come.
-foreach(target IN ITEMS modx::modx modx::cpu modx::analysis modx::io)
+foreach(target IN ITEMS modx::modx modx::cpu modx::analysis modx::io modx::text)
   if(NOT TARGET ${target})
     continue()
   endif()
@@ -34,7 +34,7 @@ foreach(name IN ITEMS MODX_TESTS MODX_EXAMPLES MODX_BENCHMARKS MODX_CUDA MODX_IN
     message(SEND_ERROR "${name} is on though modx is not the top-level project")
   endif()
 endforeach()
-foreach(target IN ITEMS modx_tests modx_io_tests hello red_mnist kernels)
+foreach(target IN ITEMS modx_tests modx_io_tests modx_text_tests hello red_mnist modx_tokenize kernels)
   if(TARGET ${target})
     message(SEND_ERROR "modx brings its own program ${target}")
   endif()

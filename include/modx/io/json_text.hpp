@@ -2,11 +2,10 @@
 #pragma once
 #include <cstdint>
 #include <modx/io/io_error.hpp>
+#include <modx/io/json_builder.hpp>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace modx::io {
 
@@ -14,6 +13,7 @@ struct json_limits {
   std::size_t depth = 64;          ///< of brackets
   std::size_t string = 16u << 20;  ///< bytes between two quotes, escapes not yet undone
   std::size_t number = 64;         ///< characters
+  std::size_t values = 10'000'000;
 };
 
 /// Throws json_too_deep, string_too_long, number_too_long or bad_json (a NUL byte or a byte-order mark), the
@@ -49,26 +49,13 @@ inline void check_json_budget(std::string_view text, const std::filesystem::path
   }
 }
 
-/// The value of `text`; beside check_json_budget's errors throws bad_json and duplicate_key.
+/// The value of `text`; beside check_json_budget's errors throws bad_json, duplicate_key and too_many_values.
 inline nlohmann::json parse_json(std::string_view text, const std::filesystem::path& file,
                                  const json_limits& limits = {}) {
-  using nlohmann::json;
   check_json_budget(text, file, 0, limits);
-  std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int, json::parse_event_t event, json& value) {
-    if (event == json::parse_event_t::object_start) keys.emplace_back();
-    if (event == json::parse_event_t::object_end) keys.pop_back();
-    if (event == json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
-      throw io_error("duplicate_key", file, 0, "each key once", show(value.get<std::string>()) + " twice");
-    return true;
-  };
-  try {
-    return json::parse(text, watch);
-  } catch (const json::parse_error& e) {
-    throw io_error("bad_json", file, e.byte, "JSON", show(std::string_view(e.what()).substr(0, 200)));
-  } catch (const json::exception& e) {
-    throw io_error("bad_json", file, 0, "JSON", show(e.what()));
-  }
+  detail::json_builder tree(text, file, 0, limits.values);
+  tree.parse(tree);
+  return std::move(tree.root);
 }
 
 /// `value` as text; throws bad_json for a string that is not UTF-8.  NaN and infinities become null, as JSON

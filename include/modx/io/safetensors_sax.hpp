@@ -8,24 +8,6 @@ namespace modx::io {
 
 namespace detail {
 
-/// Walks the text and says how far it got, so that an error has a place.
-struct counting_iterator {
-  using iterator_category = std::input_iterator_tag;
-  using value_type = char;
-  using difference_type = std::ptrdiff_t;
-  using pointer = const char*;
-  using reference = const char&;
-  const char* p;
-  const char** furthest;
-  reference operator*() const { return *p; }
-  counting_iterator& operator++() { return *furthest = ++p, *this; }
-  counting_iterator operator++(int) {
-    auto old = *this;
-    return ++*this, old;
-  }
-  bool operator==(const counting_iterator& o) const { return p == o.p; }
-};
-
 /// Takes nlohmann's events; returns false, with `error` set, at the first thing that doesn't belong.
 class safetensors_sax {
  public:

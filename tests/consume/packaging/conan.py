@@ -132,6 +132,7 @@ for name, value in re.findall(r"^set\(modx_([a-z]+)_needs (.*)\)$", table, re.M)
     debian += [at for package, at in packages if package == "Random123"]
 needs["core"] = {"eigen" if name == "eigen3" else name for name in needs["core"]}
 needs["io"] |= needs["analysis"]
+needs["text"] |= needs["io"]
 package_folder = os.path.join(prefix, libdir, "cmake", "modx")
 targets = set()
 for name in os.listdir(package_folder):
@@ -140,7 +141,8 @@ for name in os.listdir(package_folder):
 # -- the recipe
 shutil.rmtree(binary, ignore_errors=True)
 for options, components in (({}, ["core", "cpu"]), ({"analysis": True}, ["core", "cpu", "analysis"]),
-                            ({"io": True}, ["core", "cpu", "analysis", "io"])):
+                            ({"io": True}, ["core", "cpu", "analysis", "io"]),
+                            ({"text": True}, ["core", "cpu", "analysis", "io", "text"])):
     made = recipe(**options)
     expect("name", "modx", made.name)
     expect("version", version, made.version)

@@ -142,7 +142,7 @@ endfunction()
 
 # -- the port, with and without its features: what vcpkg would have in its folder, and find_package on it
 file(READ ${port}/usage usage)
-foreach(FEATURES IN ITEMS core "core;analysis" "core;analysis;io")
+foreach(FEATURES IN ITEMS core "core;analysis" "core;analysis;io" "core;analysis;io;text")
   string(REPLACE ";" "-" features "${FEATURES}")
   set(CURRENT_PACKAGES_DIR ${BINARY}/${features}/packages)
   file(REMOVE_RECURSE ${BINARY}/${features})
