@@ -1,0 +1,231 @@
+// modx_tokenize, run as its users run it.
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <thread>
+
+#include "catch.hpp"
+#include "text_support.hpp"
+
+extern char** environ;
+
+using namespace modx::test;
+
+#ifdef MODX_TOKENIZE
+namespace {
+
+struct outcome {
+  int exit = -1, signal = 0;
+  std::string out, err;
+};
+
+/// A running modx_tokenize with pipes; killed with the object.
+class program {
+ public:
+  explicit program(std::vector<std::string> options) {
+    options.insert(options.begin(), MODX_TOKENIZE);
+    std::vector<char*> argv;
+    for (auto& o : options) argv.push_back(o.data());
+    argv.push_back(nullptr);
+    int in[2], out[2];
+    REQUIRE((::pipe2(in, O_CLOEXEC) == 0 && ::pipe2(out, O_CLOEXEC) == 0));
+    posix_spawn_file_actions_t files;
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_adddup2(&files, in[0], 0);
+    posix_spawn_file_actions_adddup2(&files, out[1], 1);
+    posix_spawn_file_actions_addopen(&files, 2, (folder_ / "err").c_str(), O_WRONLY | O_CREAT, 0600);
+    const int failed = posix_spawn(&pid_, argv[0], &files, nullptr, argv.data(), environ);
+    posix_spawn_file_actions_destroy(&files);
+    ::close(in[0]), ::close(out[1]);
+    in_ = in[1], out_ = out[0];
+    REQUIRE(failed == 0);
+  }
+  program(const program&) = delete;
+  program& operator=(const program&) = delete;
+  ~program() {
+    close_in(), close_out();
+    if (pid_ > 0) ::kill(pid_, SIGKILL), ::waitpid(pid_, nullptr, 0);
+  }
+
+  /// False once the program has closed its end.
+  bool write(std::string_view text) {
+    while (!text.empty()) {
+      const auto n = ::write(in_, text.data(), text.size());
+      if (n <= 0) return false;
+      text.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return true;
+  }
+  /// At least one byte, or "" at the end.
+  std::string read_some() {
+    char block[4096];
+    const auto n = ::read(out_, block, sizeof block);
+    return n > 0 ? std::string(block, static_cast<std::size_t>(n)) : "";
+  }
+  void close_in() {
+    if (in_ >= 0) ::close(std::exchange(in_, -1));
+  }
+  void close_out() {
+    if (out_ >= 0) ::close(std::exchange(out_, -1));
+  }
+  void send(int signal) { ::kill(pid_, signal); }
+  outcome wait() {
+    outcome o;
+    for (std::string part; out_ >= 0 && !(part = read_some()).empty();) o.out += part;
+    int status = 0;
+    ::waitpid(std::exchange(pid_, 0), &status, 0);
+    if (WIFEXITED(status)) o.exit = WEXITSTATUS(status);
+    if (WIFSIGNALED(status)) o.signal = WTERMSIG(status);
+    o.err = get(folder_ / "err");
+    return o;
+  }
+
+ private:
+  temp_folder folder_;
+  pid_t pid_ = 0;
+  int in_ = -1, out_ = -1;
+};
+
+outcome run(const std::vector<std::string>& options, const std::string& input = "") {
+  program p(options);
+  std::thread writer([&] {
+    sigset_t pipe;
+    sigemptyset(&pipe), sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+    p.write(input);
+    p.close_in();
+  });
+  const auto o = p.wait();
+  writer.join();
+  return o;
+}
+
+struct small_file : temp_folder {
+  std::string name;
+  small_file() : name((*this / "t.json").string()) { put(name, small_json({{"h", "e"}, {"l", "l"}}).dump()); }
+};
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
+
+}  // namespace
+
+TEST_CASE("tool: lines to ids and back", "[text]") {
+  const small_file f;
+  const auto o = run({"--tokenizer", f.name}, "hell\n\nhe<end>\r\nlast");
+  CHECK(o.err == "");
+  CHECK(o.exit == 0);
+  CHECK(o.out == "[256,257]\n[]\n[256,258,13]\n[108,97,115,116]\n");
+  const auto back = run({"--tokenizer", f.name, "--decode"}, o.out);
+  CHECK(back.exit == 0);
+  CHECK(back.out == "hell\n\nhe<end>\r\nlast\n");
+  CHECK(run({"--tokenizer", f.name}).out == "");
+  CHECK(run({"--tokenizer", f.name}, "\n").out == "[]\n");
+  CHECK(run({"--tokenizer", f.name, "--added", "none"}, "<end>").out == "[60,101,110,100,62]\n");
+  CHECK(run({"--tokenizer", f.name, "--added", "not-special"}, "<end>").out == "[60,101,110,100,62]\n");
+  CHECK(run({"--tokenizer", f.name, "--decode", "--skip-special"}, "[256, 258 ]").out == "he\n");
+}
+
+TEST_CASE("tool: many lines, and one of megabytes", "[text]") {
+  const small_file f;
+  std::string in, out;
+  for (int i = 0; i < 20'000; ++i) in += "hell\n", out += "[256,257]\n";
+  CHECK(run({"--tokenizer", f.name}, in).out == out);
+  const auto o = run({"--tokenizer", f.name}, std::string(3'000'000, 'l'));
+  CHECK(o.exit == 0);
+  CHECK(o.out.size() == 1'500'000 * 4 + 2);
+}
+
+TEST_CASE("tool: help and wrong options", "[text]") {
+  const small_file f;
+  const auto help = run({"--help"});
+  CHECK(help.exit == 0);
+  for (const char* part : {"--tokenizer FILE", "--decode", "--added", "--invalid", "--skip-special"})
+    CHECK(contains(help.out, part));
+  CHECK(run({}).exit == 2);
+  CHECK(contains(run({}).err, "--tokenizer is required"));
+  CHECK(run({"--tokenizer", f.name, "--wrong"}).exit == 2);
+  CHECK(run({"--tokenizer", f.name, "extra"}).exit == 2);
+  CHECK(run({"--tokenizer", f.name, "--added", "some"}).exit == 2);
+  CHECK(run({"--tokenizer", f.name, "--invalid", "ignore"}).exit == 2);
+  CHECK(run({"--tokenizer", f.name, "--skip-special"}).exit == 2);
+}
+
+TEST_CASE("tool: files that are none", "[text]") {
+  const small_file f;
+  const auto none = run({"--tokenizer", (f / "none.json").string()}, "text");
+  CHECK(none.exit == 1);
+  CHECK(none.out == "");
+  CHECK(contains(none.err, "error: modx: "));
+  CHECK(contains(none.err, "[not_found]"));
+  CHECK(contains(run({"--tokenizer", f.path().string()}, "text").err, "[not_regular_file]"));
+  put(f / "bad.json", "{}");
+  CHECK(contains(run({"--tokenizer", (f / "bad.json").string()}, "text").err,
+                 "expected pre_tokenizer, found none [missing_field]"));
+}
+
+TEST_CASE("tool: lines that are not UTF-8, or no ids", "[text]") {
+  const small_file f;
+  const auto o = run({"--tokenizer", f.name}, "he\nhe\xff\nhe\n");
+  CHECK(o.exit == 1);
+  CHECK(o.out == "[256]\n");
+  CHECK(o.err == "error: line 2: modx: text::tokenizer: expected text in UTF-8, found \"\\xff\" at byte 2\n");
+  CHECK(run({"--tokenizer", f.name, "--invalid", "replace"}, "he\xff\n").out == "[256,239,191,189]\n");
+  const std::vector<std::pair<std::string, std::string>> bad = {
+      {"", "expected JSON"},
+      {"[1,2", "expected JSON"},
+      {"[1] 2", "expected JSON"},
+      {"he", "expected JSON"},
+      {"7", "expected an array of ids, found 7"},
+      {"{}", "expected an array of ids, found object"},
+      {"[-1]", "expected an array of ids, found -1"},
+      {"[1.5]", "expected an array of ids, found 1.5"},
+      {"[\"1\"]", "expected an array of ids, found \"1\""},
+      {"[[1]]", "expected an array of ids, found array"},
+      {"[259]", "expected a token's id, below 259, found 259"},
+      {"[2147483648]", "expected an array of ids, found 2147483648"},
+      {"[18446744073709551616]", "expected an array of ids, found 1.8446744073709552e+19"},
+      {"[null]", "found null"}};
+  for (const auto& [line, sentence] : bad) {
+    INFO(line);
+    const auto d = run({"--tokenizer", f.name, "--decode"}, "[256]\n" + line + "\n");
+    CHECK(d.exit == 1);
+    CHECK(d.out == "he\n");
+    CHECK(contains(d.err, "error: line 2: "));
+    CHECK(contains(d.err, sentence));
+  }
+}
+
+TEST_CASE("tool: what a line gives is there before the next is read", "[text]") {
+  const small_file f;
+  program p({"--tokenizer", f.name});
+  CHECK(p.write("hell\nhe"));
+  CHECK(p.read_some() == "[256,257]\n");
+  p.send(SIGINT);  // Ctrl-C while it waits
+  const auto o = p.wait();
+  CHECK(o.signal == SIGINT);
+  CHECK(o.out == "");
+  CHECK(o.err == "");
+}
+
+TEST_CASE("tool: a reader that goes away ends it quietly", "[text]") {
+  const small_file f;
+  program p({"--tokenizer", f.name});
+  CHECK(p.write("hell\n"));
+  CHECK(p.read_some() == "[256,257]\n");
+  p.close_out();
+  CHECK(p.write("hell\n"));
+  p.close_in();
+  const auto o = p.wait();
+  CHECK(o.signal == SIGPIPE);
+  CHECK(o.err == "");
+}
+
+TEST_CASE("tool: output that can't be written is an error", "[text]") {
+  if (::access("/dev/full", W_OK) != 0) return;
+  const small_file f;
+  const std::string command = "echo hell | '" MODX_TOKENIZE "' --tokenizer '" + f.name +
+                              "' > /dev/full 2> '" + (f / "err").string() + "'";
+  CHECK(std::system(command.c_str()) != 0);
+  CHECK(contains(get(f / "err"), "standard output: expected to be written, found No space left on device"));
+}
+#endif
