@@ -41,15 +41,17 @@ inline void append_nfc(std::string_view text, std::string& out) {
     if (count < 0 || count > 8) fail(count < 0 ? count : UTF8PROC_ERROR_OVERFLOW);
     points.insert(points.end(), parts, parts + count);
   }
-  const auto mark = [](utf8proc_int32_t p) { return utf8proc_get_property(p)->combining_class; };
-  for (auto i = points.begin(); i != points.end();) {  // utf8proc's own sort is quadratic
-    if (mark(*i) == 0) {
-      ++i;
-      continue;
-    }
-    const auto end = std::find_if(i, points.end(), [&](auto p) { return mark(p) == 0; });
-    std::stable_sort(i, end, [&](auto a, auto b) { return mark(a) < mark(b); });
-    i = end;
+  const auto mark = [&](std::size_t i) {
+    return static_cast<std::uint64_t>(utf8proc_get_property(points[i])->combining_class);
+  };
+  std::vector<std::uint64_t> keys;                   // class, place, point
+  for (std::size_t i = 0; i < points.size(); ++i) {  // utf8proc's own sort is quadratic
+    const std::size_t first = i;
+    for (keys.clear(); i < points.size() && mark(i) != 0; ++i)
+      keys.push_back(mark(i) << 53 | std::uint64_t{i} << 21 | static_cast<std::uint64_t>(points[i]));
+    std::sort(keys.begin(), keys.end());
+    for (std::size_t k = 0; k < keys.size(); ++k)
+      points[first + k] = static_cast<utf8proc_int32_t>(keys[k] & 0x1fffff);
   }
   const auto count =
       utf8proc_normalize_utf32(points.data(), static_cast<utf8proc_ssize_t>(points.size()), options);
