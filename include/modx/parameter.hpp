@@ -8,6 +8,7 @@
 #include <modx/tape.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace modx {
@@ -34,6 +35,8 @@ class parameter {
   std::string name_;
   std::size_t rows_, cols_;
   T *value_ = nullptr, *gradient_ = nullptr, *moment_[2] = {nullptr, nullptr}, *packed_[2] = {nullptr, nullptr};
+  std::uint16_t* bf16_ = nullptr;  // frozen: the only copy, in panels
+  bool bf16_transposed_ = false;
   std::uint64_t version_ = 1, packed_version_[2] = {0, 0};
   bool trainable_ = true;
 
@@ -52,16 +55,20 @@ class parameter {
   std::size_t cols() const { return cols_; }
   std::size_t size() const { return rows_ * cols_; }
   const T* value() const { return value_; }
-  /// For writing: packed forms of the old value are forgotten.
-  T* mutable_value() {
-    ++version_;
-    return value_;
-  }
+  /// For writing: packed forms of the old value are forgotten.  Memory is taken at the first call.
+  T* mutable_value();
   bool trainable() const { return trainable_; }
   void set_trainable(bool on) {
+    if (on && bf16_) throw error("parameter '" + name_ + "'", "one that is not frozen in bfloat16, to train it", "one that is");
     trainable_ = on;
     gradient_is_fresh = true;
   }
+  /// The values in bfloat16 from now on, in panels for x W (or x W^T): half the memory, and no training of it.
+  /// Returns the panels to be filled by backend.pack_bf16().
+  std::uint16_t* freeze_bf16(bool transposed);
+  /// The panels of a frozen parameter, or null.
+  const std::uint16_t* bf16() const { return bf16_; }
+  bool bf16_transposed() const { return bf16_transposed_; }
   /// Null until the parameter has been trained once.
   const T* gradient() const { return gradient_is_fresh ? nullptr : gradient_; }
   T* gradient_buffer() {
@@ -104,11 +111,40 @@ class parameter {
 template <class B>
 parameter<B>::parameter(B& backend, std::string name, std::size_t rows, std::size_t cols)
     : backend_(&backend), name_(std::move(name)), rows_(rows), cols_(cols) {
-  value_ = static_cast<T*>(memory_of(backend, size() * sizeof(T), "parameter '" + name_ + "'"));
+}
+template <class B>
+typename B::scalar* parameter<B>::mutable_value() {
+  if (bf16_) throw error("parameter '" + name_ + "'", "one that is not frozen in bfloat16, to write it", "one that is");
+  if (!value_) value_ = static_cast<T*>(memory_of(*backend_, size() * sizeof(T), "parameter '" + name_ + "'"));
+  ++version_;
+  return value_;
+}
+template <class B>
+std::uint16_t* parameter<B>::freeze_bf16(bool transposed) {
+  if constexpr (requires { backend_->bf16_panel(); }) {
+    if (bf16_) throw error("parameter '" + name_ + "'", "one that is not frozen yet", "one that is");
+    const std::size_t bytes = backend_->bf16_size(transposed ? cols_ : rows_, transposed ? rows_ : cols_) * sizeof(std::uint16_t);
+    bf16_ = static_cast<std::uint16_t*>(memory_of(*backend_, bytes, "parameter '" + name_ + "'"));
+    bf16_transposed_ = transposed;
+    set_trainable(false);
+    forget_moments();
+    if (value_) backend_->deallocate(std::exchange(value_, nullptr), size() * sizeof(T));
+    if (gradient_) backend_->deallocate(std::exchange(gradient_, nullptr), size() * sizeof(T));
+    for (int t = 0; t < 2; ++t)
+      if (packed_[t]) backend_->deallocate(std::exchange(packed_[t], nullptr), packed_bytes(t)), packed_version_[t] = 0;
+    return bf16_;
+  } else {
+    static_cast<void>(transposed);
+    throw error("parameter '" + name_ + "', freeze_bf16", "a backend that multiplies by bfloat16", B::name());
+  }
 }
 template <class B>
 parameter<B>::~parameter() {
-  backend_->deallocate(value_, size() * sizeof(T));
+  if (value_) backend_->deallocate(value_, size() * sizeof(T));
+  if (bf16_) {
+    if constexpr (requires { backend_->bf16_panel(); })
+      backend_->deallocate(bf16_, backend_->bf16_size(bf16_transposed_ ? cols_ : rows_, bf16_transposed_ ? rows_ : cols_) * sizeof(std::uint16_t));
+  }
   if (gradient_) backend_->deallocate(gradient_, size() * sizeof(T));
   for (int t = 0; t < 2; ++t)
     if (packed_[t]) backend_->deallocate(packed_[t], packed_bytes(t));
@@ -133,6 +169,19 @@ void parameter<B>::forget_moments() {
 template <class B>
 matrix<typename B::scalar> parameter<B>::host() const {
   matrix<T> m(rows_, cols_);
+  if (bf16_) {
+    if constexpr (requires { backend_->bf16_panel(); }) {
+      const std::size_t width = backend_->bf16_panel(), k = bf16_transposed_ ? cols_ : rows_;
+      for (std::size_t i = 0; i < rows_; ++i)
+        for (std::size_t j = 0; j < cols_; ++j) {
+          const std::size_t l = bf16_transposed_ ? j : i, column = bf16_transposed_ ? i : j;
+          const std::uint32_t bits = bf16_[(column / width * k + l) * width + column % width];
+          m(i, j) = T(__builtin_bit_cast(float, bits << 16));
+        }
+    }
+    return m;
+  }
+  if (!value_) throw error("parameter '" + name_ + "'", "a value", "none: it has not been loaded");
   backend_->download(m.data.data(), value_, size() * sizeof(T));
   return m;
 }
@@ -173,6 +222,7 @@ const typename B::scalar* parameter<B>::packed(bool transposed, pack_task<T>& ta
 template <class B>
 var<B> tape<B>::use(parameter<B>& p) {
   auto* s = make<slot<B>>();
+  if (!p.value() && !p.bf16()) throw error("parameter '" + p.name() + "'", "a value", "none: it has not been loaded");
   s->value = p.value(), s->rows = p.rows(), s->columns = p.cols(), s->source = &p;
   s->needs_gradient = p.trainable() && recording_;
   return {s, this};
@@ -190,7 +240,7 @@ gradient_target<typename B::scalar> accumulate(parameter<B>& p) {
 template <class B>
 using parameter_list = std::vector<owned<parameter<B>>>;
 
-/// The seed of a model whose parameters start at 0 because they will be loaded: nothing is drawn.
+/// The seed of a model whose parameters will be loaded: they have no values and no memory until then.
 inline constexpr std::uint64_t to_be_loaded = ~std::uint64_t(0);
 
 /// Given to the constructor of a bound policy: makes its parameters, under its path.
@@ -227,10 +277,7 @@ parameter<B>& builder<B>::make(std::string_view name, std::size_t rows, std::siz
                 std::to_string(rows) + " x " + std::to_string(cols));
   list_->push_back(make_owned<parameter<B>>(*backend_, path, rows, cols));
   auto& p = *list_->back();
-  if (seed_ == to_be_loaded) {
-    backend_->fill(p.size(), 0, p.mutable_value());
-    return p;
-  }
+  if (seed_ == to_be_loaded) return p;
   std::vector<T> values(p.size(), T(how.scale));
   const random_stream random(seed_, "init/" + path);
   if (how.how == init::kind::uniform)

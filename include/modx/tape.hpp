@@ -57,7 +57,10 @@ class var {
   std::size_t cols() const { return raw().columns.size(); }
   std::size_t size() const { return rows() * cols(); }
   const extent& columns() const { return raw().columns; }
-  const scalar* data() const { return raw().value; }
+  const scalar* data() const {
+    if (raw().source && !raw().value) throw error("var", "a parameter that can be read", "one frozen in bfloat16: only products and lookups can");
+    return raw().value;
+  }
   bool needs_gradient() const { return raw().needs_gradient; }
   bool has_gradient() const { return slot_->gradient && !slot_->fresh; }
   /// After backward().  Of a ReLU fused into its product it may be the gradient of the value before the ReLU.

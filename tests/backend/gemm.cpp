@@ -229,7 +229,7 @@ TEMPLATE_TEST_CASE("our tiles and Eigen's agree", "[gemm]", float, double) {
           pack<TestType>(pool, k, n, p.vb, p.packed.data);
           const std::size_t panels = (n + panel_width<TestType> - 1) / panel_width<TestType>;
           CAPTURE(m, n, k, flags);
-          modx::kernels::detail::block_tiles(p.call, 0, m, 0, panels);
+          modx::kernels::detail::block_tiles(p.call, p.call.packed_b, modx::kernels::panel_width<TestType>, 0, m, 0, panels);
           CHECK(p.error(c0) <= tolerance<TestType>);
           p.c = c0;
           modx::kernels::detail::block_eigen(p.call, 0, m, 0, panels);

@@ -6,6 +6,9 @@
 #include <modx/cache.hpp>
 #include <modx/io/qwen3_folder.hpp>
 #include <modx/io/safetensors_writer.hpp>
+#include <modx/loss/cross_entropy.hpp>
+#include <modx/optimizer/adamw.hpp>
+#include <modx/train.hpp>
 #include <optional>
 
 #include "catch.hpp"
@@ -93,6 +96,42 @@ TEST_CASE("qwen3: hidden states and logits equal PyTorch's, from one file and fr
       for (std::size_t i = 0; i < alone.data.size(); ++i) REQUIRE(alone.data[i] == together.data[at * together.cols + i]);
       at += length;
     }
+  }
+}
+
+TEST_CASE("qwen3: frozen in bfloat16 it computes the same with rounded weights, and its last blocks train") {
+  const auto folder = reference();
+  if (!folder) return;
+  for (const std::string name : models) {
+    modx::cpu backend{1, 2};
+    const safetensors_file expected(*folder / name / "expected.safetensors");
+    const auto ids = ints(expected, "ids"), lengths32 = ints(expected, "lengths");
+    const std::vector<std::size_t> lengths(lengths32.begin(), lengths32.end());
+    auto whole = modx::io::load_qwen3(backend, *folder / name);
+    const std::size_t blocks = whole.spec().blocks;
+    for (const std::size_t trained : {std::size_t(0), std::size_t(1), blocks}) {
+      INFO(name << ", " << trained << " trained");
+      auto m = modx::io::load_qwen3(backend, *folder / name, trained);
+      const auto y = m.predict(column(ids), lengths);
+      // weights that are bfloat16 already lose nothing; others are off by a rounding of 2^-9
+      CHECK(off(y.data, doubles(expected, "logits")) < (name == "wide_heads_bf16" ? 1e-5 : 2e-2));
+      for (auto* p : m.parameters()) whole.find(p->name()).set(p->host());
+      CHECK(whole.predict(column(ids), lengths) == y);
+      std::size_t moving = 0;
+      for (auto* p : m.parameters()) moving += p->trainable();
+      CHECK(moving == (trained ? 8 * trained + 1 : 0));
+      if (!trained) continue;
+      const auto before = m.find("blocks." + std::to_string(blocks - 1) + ".f.down.weight").host();
+      std::vector<std::int32_t> next(ids.begin() + 1, ids.end());
+      next.push_back(0);
+      const double first = modx::train_step(m, modx::optimizer::adamw{.lr = 1e-2}, modx::loss::cross_entropy{}, column(ids), next, {.sequences = lengths});
+      double last = 0;
+      for (int i = 0; i < 20; ++i)
+        last = modx::train_step(m, modx::optimizer::adamw{.lr = 1e-2}, modx::loss::cross_entropy{}, column(ids), next, {.sequences = lengths});
+      CHECK(last < first);
+      CHECK(!(m.find("blocks." + std::to_string(blocks - 1) + ".f.down.weight").host() == before));
+    }
+    CHECK(contains(message([&] { modx::io::load_qwen3(backend, *folder / name, blocks + 1); }), "trained blocks"));
   }
 }
 

@@ -50,6 +50,17 @@ class basic_cpu {
   void gemm(std::span<const gemm_task<T>> tasks);
   void gemm(const gemm_task<T>& task) { gemm(std::span(&task, 1)); }
 
+  /// Columns [from, from + n) of a k x columns matrix into its panels in bfloat16 (rounded to even); `from` is a multiple of
+  /// bf16_panel() and `out`, of bf16_size(k, columns) elements, is the whole matrix's.
+  static std::size_t bf16_panel();
+  static std::size_t bf16_size(std::size_t k, std::size_t columns);
+  void pack_bf16(std::size_t k, std::size_t from, std::size_t n, matrix_view<T> b, std::uint16_t* out);
+  /// out (n x k) = columns [from, from + n) of the packed matrix as rows; `from` is a multiple of bf16_panel().
+  void unpack_bf16(std::size_t k, std::size_t from, std::size_t n, const std::uint16_t* packed, T* out);
+  /// y (n x k) = columns id[t] of the packed k x columns matrix: rows of a table that is packed for x table^T.
+  void gather_bf16(std::size_t n, std::size_t k, std::size_t columns, const std::uint16_t* packed, const std::int32_t* id,
+                   T* y);
+
   // -- elementwise: y = f(x), dx = beta dx + dy f'(x); instantiated for the functors of backend/functor.hpp
   template <class F>
   void map(F f, std::size_t n, const T* x, T* y);

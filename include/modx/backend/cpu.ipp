@@ -107,6 +107,48 @@ void basic_cpu<T>::pack(std::span<const pack_task<T>> tasks) {
   kernels::pack(*state_->pool, tasks);
 }
 template <class T>
+std::size_t basic_cpu<T>::bf16_panel() { return kernels::tile_cols<T>; }
+template <class T>
+std::size_t basic_cpu<T>::bf16_size(std::size_t k, std::size_t columns) {
+  return (columns + bf16_panel() - 1) / bf16_panel() * bf16_panel() * k;
+}
+template <class T>
+void basic_cpu<T>::pack_bf16(std::size_t k, std::size_t from, std::size_t n, matrix_view<T> b, std::uint16_t* out) {
+  constexpr std::size_t width = kernels::tile_cols<T>;
+  if (from % width) throw error("pack_bf16", "a start at a panel of " + std::to_string(width) + " columns", std::to_string(from));
+  state_->pool->run((n + width - 1) / width, [=](std::size_t p) {
+    std::uint16_t* to = out + (from / width + p) * k * width;
+    for (std::size_t l = 0; l < k; ++l)
+      for (std::size_t j = 0; j < width; ++j) {
+        const std::size_t column = p * width + j;
+        to[l * width + j] = column < n ? kernels::to_bf16(float(b.data[std::ptrdiff_t(l) * b.row_stride + std::ptrdiff_t(column) * b.col_stride]))
+                                       : std::uint16_t(0);
+      }
+  });
+}
+template <class T>
+void basic_cpu<T>::unpack_bf16(std::size_t k, std::size_t from, std::size_t n, const std::uint16_t* packed, T* out) {
+  constexpr std::size_t width = kernels::tile_cols<T>;
+  state_->pool->run((n + width - 1) / width, [=](std::size_t p) {
+    const std::uint16_t* panel = packed + (from / width + p) * k * width;
+    for (std::size_t j = 0; j < std::min(width, n - p * width); ++j)
+      for (std::size_t l = 0; l < k; ++l)
+        out[(p * width + j) * k + l] = T(__builtin_bit_cast(float, std::uint32_t(panel[l * width + j]) << 16));
+  });
+}
+template <class T>
+void basic_cpu<T>::gather_bf16(std::size_t n, std::size_t k, std::size_t columns, const std::uint16_t* packed,
+                               const std::int32_t* id, T* y) {
+  constexpr std::size_t width = kernels::tile_cols<T>;
+  for (std::size_t t = 0; t < n; ++t) kernels::check_id("take_rows", t, id[t], columns);
+  kernels::for_chunks(*state_->pool, n, kernels::row_grain(k), [=](std::size_t t0, std::size_t t1) {
+    for (std::size_t t = t0; t < t1; ++t) {
+      const std::uint16_t* from = packed + std::size_t(id[t]) / width * k * width + std::size_t(id[t]) % width;
+      for (std::size_t l = 0; l < k; ++l) y[t * k + l] = T(__builtin_bit_cast(float, std::uint32_t(from[l * width]) << 16));
+    }
+  });
+}
+template <class T>
 void basic_cpu<T>::gemm(std::span<const gemm_task<T>> tasks) {
   auto& list = state_->products;
   list.clear();
@@ -114,7 +156,7 @@ void basic_cpu<T>::gemm(std::span<const gemm_task<T>> tasks) {
     kernels::product<T> p{};
     p.m = t.m, p.n = t.n, p.k = t.k;
     p.a = {t.a.data, t.a.row_stride, t.a.col_stride};
-    p.packed_b = t.packed_b, p.beta = t.beta, p.c = t.c, p.ldc = t.ldc;
+    p.packed_b = t.packed_b, p.packed_bf16 = t.packed_bf16, p.beta = t.beta, p.c = t.c, p.ldc = t.ldc;
     p.bias = t.bias, p.act = t.act, p.pre = t.pre, p.gate = t.gate;
     list.push_back(p);
   }

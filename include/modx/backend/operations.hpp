@@ -31,6 +31,7 @@ struct gemm_task {
   activation act = activation::none;
   T* pre = nullptr;
   const T* gate = nullptr;  // laid out as c, which becomes 0 where gate is not positive: a ReLU's backward pass
+  const std::uint16_t* packed_bf16 = nullptr;  // instead of b: frozen weights in bfloat16, from backend.pack_bf16()
 };
 
 /// One matrix to pack: `out` has backend.packed_size(k, n) elements.

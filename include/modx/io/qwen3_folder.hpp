@@ -38,47 +38,61 @@ inline qwen3 read_qwen3_config(const std::filesystem::path& folder) {
   return s;
 }
 
-/// The parameters of `model` from the weights of `folder` (F32, F16 or BF16).  Every tensor of the files must be used, and
-/// nothing has changed when an error is thrown.
+/// All blocks of a model may be trained.
+inline constexpr std::size_t every_block = ~std::size_t(0);
+
+/// The parameters of `model` from the weights of `folder` (F32, F16 or BF16).  Every tensor of the files must be used; a file
+/// that is refused changes nothing.  Products with embeddings, head and all but the last `trained` blocks are frozen in
+/// bfloat16: half the memory; what is trained are the blocks after them and, if there are any, the last norm.
 template <Backend B>
-void load_qwen3_weights(model<qwen3, B>& model, const std::filesystem::path& folder) {
+void load_qwen3_weights(model<qwen3, B>& model, const std::filesystem::path& folder, std::size_t trained = every_block) {
   const qwen3& s = model.spec();
   hf_weights<typename B::scalar> w(folder);
   const std::string body = w.has("model.embed_tokens.weight") ? "model." : "";  // a bare backbone has no prefix
+  const bool some_frozen = trained != every_block;
+  if (some_frozen && trained > s.blocks)
+    throw error("load_qwen3", "at most " + std::to_string(s.blocks) + " trained blocks", std::to_string(trained));
   const std::size_t q = s.heads * s.head_dim, kv = s.kv_heads * s.head_dim;
-  w.plan(model.find("embedding.weight"), {{body + "embed_tokens.weight", s.vocabulary, s.width}}, false);
+  w.plan(model.find("embedding.weight"), {{body + "embed_tokens.weight", s.vocabulary, s.width}}, hf_layout::table, some_frozen);
   for (std::size_t i = 0; i < s.blocks; ++i) {
     const std::string from = body + "layers." + std::to_string(i) + ".", to = "blocks." + std::to_string(i) + ".";
-    const auto put = [&](const std::string& name, std::vector<hf_part> parts, bool transposed = true) {
+    const bool frozen = some_frozen && i + trained < s.blocks;
+    const auto put = [&](const std::string& name, std::vector<hf_part> parts, hf_layout layout = hf_layout::turned) {
       for (auto& part : parts) part.name = from + part.name;
-      w.plan(model.find(to + name), parts, transposed);
+      w.plan(model.find(to + name), parts, layout, frozen && layout == hf_layout::turned);
     };
-    put("norm1.weight", {{"input_layernorm.weight", s.width, 0}}, false);
+    put("norm1.weight", {{"input_layernorm.weight", s.width, 0}}, hf_layout::as_is);
     put("attention.qkv.weight",
         {{"self_attn.q_proj.weight", q, s.width}, {"self_attn.k_proj.weight", kv, s.width}, {"self_attn.v_proj.weight", kv, s.width}});
     put("attention.out.weight", {{"self_attn.o_proj.weight", s.width, q}});
     if (s.attention_bias) {
-      put("attention.qkv.bias", {{"self_attn.q_proj.bias", q, 0}, {"self_attn.k_proj.bias", kv, 0}, {"self_attn.v_proj.bias", kv, 0}}, false);
-      put("attention.out.bias", {{"self_attn.o_proj.bias", s.width, 0}}, false);
+      put("attention.qkv.bias", {{"self_attn.q_proj.bias", q, 0}, {"self_attn.k_proj.bias", kv, 0}, {"self_attn.v_proj.bias", kv, 0}}, hf_layout::as_is);
+      put("attention.out.bias", {{"self_attn.o_proj.bias", s.width, 0}}, hf_layout::as_is);
     }
-    put("attention.q_norm.weight", {{"self_attn.q_norm.weight", s.head_dim, 0}}, false);
-    put("attention.k_norm.weight", {{"self_attn.k_norm.weight", s.head_dim, 0}}, false);
-    put("norm2.weight", {{"post_attention_layernorm.weight", s.width, 0}}, false);
+    put("attention.q_norm.weight", {{"self_attn.q_norm.weight", s.head_dim, 0}}, hf_layout::as_is);
+    put("attention.k_norm.weight", {{"self_attn.k_norm.weight", s.head_dim, 0}}, hf_layout::as_is);
+    put("norm2.weight", {{"post_attention_layernorm.weight", s.width, 0}}, hf_layout::as_is);
     put("f.gate_up.weight", {{"mlp.gate_proj.weight", s.hidden, s.width}, {"mlp.up_proj.weight", s.hidden, s.width}});
     put("f.down.weight", {{"mlp.down_proj.weight", s.width, s.hidden}});
   }
-  w.plan(model.find("norm.weight"), {{body + "norm.weight", s.width, 0}}, false);
-  if (!s.tied) w.plan(model.find("head.weight"), {{"lm_head.weight", s.vocabulary, s.width}}, false);
+  w.plan(model.find("norm.weight"), {{body + "norm.weight", s.width, 0}}, hf_layout::as_is);
+  if (!s.tied) w.plan(model.find("head.weight"), {{"lm_head.weight", s.vocabulary, s.width}}, hf_layout::table, some_frozen);
   if (s.tied) w.allow("lm_head.weight");  // some files repeat the tied table
   w.load();
+  if (!some_frozen) return;
+  for (auto* p : model.parameters()) {  // norms of frozen blocks too
+    bool on = p->name() == "norm.weight" && trained > 0;
+    for (std::size_t i = s.blocks - trained; i < s.blocks; ++i) on = on || matches("blocks." + std::to_string(i) + ".*", p->name());
+    p->set_trainable(on);
+  }
 }
 
-/// config.json and weights of `folder` as a model.
+/// config.json and weights of `folder` as a model; `trained` as in load_qwen3_weights().
 template <Backend B>
-model<qwen3, B> load_qwen3(B& backend, const std::filesystem::path& folder) {
+model<qwen3, B> load_qwen3(B& backend, const std::filesystem::path& folder, std::size_t trained = every_block) {
   const qwen3 spec = read_qwen3_config(folder);
   auto m = build(backend, spec, spec.io(), to_be_loaded);
-  load_qwen3_weights(m, folder);
+  load_qwen3_weights(m, folder, trained);
   return m;
 }
 

@@ -49,6 +49,15 @@ class safetensors_stream {
                      "room for " + std::to_string(r.end - r.begin) + " bytes", std::to_string(out.size()));
     in_.read_at(data_at_ + r.begin, out);
   }
+  /// Reads bytes [from, from + out.size()) of a tensor.
+  void read_part(std::string_view name, std::uint64_t from, std::span<std::byte> out) const {
+    const auto& r = known(name);
+    if (from > r.end - r.begin || out.size() > r.end - r.begin - from)
+      throw io_error("size_mismatch", in_.name(), data_at_ + r.begin,
+                     "a part of " + std::to_string(r.end - r.begin) + " bytes",
+                     std::to_string(from) + " + " + std::to_string(out.size()));
+    in_.read_at(data_at_ + r.begin + from, out);
+  }
   /// A tensor with its bytes, which live in `storage`.
   tensor_entry read(std::string_view name, std::vector<std::byte>& storage) const {
     const auto& r = known(name);

@@ -48,10 +48,46 @@ class packer {
     return transposed ? (*this)(w.cols(), w.rows(), matrix_view<T>::transposed(w.data(), w.cols()))
                       : (*this)(w.rows(), w.cols(), matrix_view<T>::plain(w.data(), w.cols()));
   }
+  /// Sets the right operand of a product: the packed weight, or the panels of one that is frozen in bfloat16.
+  void into(gemm_task<T>& task, var<B> w, bool transposed, const char* name) {
+    const auto* p = w.raw().source;
+    if (!p || !p->bf16()) {
+      task.packed_b = (*this)(w, transposed);
+      return;
+    }
+    if (p->bf16_transposed() != transposed)
+      throw error(std::string(name) + " with '" + p->name() + "'", std::string("a weight frozen for x W") + (transposed ? "^T" : ""),
+                  std::string("one for x W") + (transposed ? "" : "^T"));
+    task.packed_bf16 = p->bf16();
+  }
   void run() {
     if (count_) tape_->backend().pack(std::span<const pack_task<T>>(tasks_, count_));
   }
 };
+
+/// dx = beta dx + dy W^T for a W (k x m) frozen in bfloat16: some columns of W at a time as floats again.  dx, gate: rows x k,
+/// `stride` apart; dy: rows x m.
+template <class B, class T = typename B::scalar>
+void frozen_input_gradient(tape<B>& t, const std::uint16_t* panels, std::size_t k, std::size_t m, std::size_t rows,
+                           const T* dy, std::size_t dy_stride, T beta, T* dx, std::size_t stride, const T* gate) {
+  if constexpr (requires { t.backend().bf16_panel(); }) {
+    auto& b = t.backend();
+    const std::size_t slab = 64 * b.bf16_panel();
+    T* part = t.template device<T>(std::min(slab, m) * k);
+    T* packed = t.template device<T>(b.packed_size(std::min(slab, m), k));
+    for (std::size_t from = 0; from < m; from += slab) {
+      gemm_task<T> task;
+      task.m = rows, task.n = k, task.k = std::min(slab, m - from);
+      b.unpack_bf16(k, from, task.k, panels, part);
+      task.a = matrix_view<T>::plain(dy + from, dy_stride), task.b = matrix_view<T>::plain(part, k);
+      const pack_task<T> pack{task.k, k, task.b, packed};
+      b.pack(std::span<const pack_task<T>>(&pack, 1));
+      task.packed_b = packed, task.beta = from ? T(1) : beta;
+      task.c = dx, task.ldc = stride, task.gate = gate;
+      b.gemm(task);
+    }
+  }
+}
 
 /// Where group g reads and writes.
 template <class B>
@@ -107,8 +143,8 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
     gemm_task<T> task;
     task.m = at.rows(g), task.n = m, task.k = d;
     task.a = matrix_view<T>::plain(x.data() + at.x_at(g), at.x_stride());
-    task.b = matrix_view<T>::plain(groups.weights[g].data(), m);
-    task.packed_b = pack(groups.weights[g], false);
+    task.b = matrix_view<T>::plain(groups.weights[g].raw().value, m);
+    pack.into(task, groups.weights[g], false, name);
     task.c = out + at.y_at(g), task.ldc = at.y_stride();
     task.bias = groups.biases ? groups.biases[g].data() : nullptr;
     task.act = act;
@@ -152,14 +188,21 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
       const bool gated = x.raw().relu;
       const auto target = x.accumulate(gated);
       for (std::size_t g = 0; g < e; ++g) {
+        const T beta = groups.kind == grouping::shared && g > 0 ? T(1) : target.beta;
+        const T* gate = gated ? x.data() + at.x_at(g) : nullptr;
+        if (const auto* p = groups.weights[g].raw().source; p && p->bf16()) {
+          frozen_input_gradient<B>(tp, p->bf16(), d, m, at.rows(g), dpre + at.y_at(g), at.y_stride(), beta,
+                                   target.data + at.x_at(g), at.x_stride(), gate);
+          continue;
+        }
         gemm_task<T> task;
         task.m = at.rows(g), task.n = d, task.k = m;
         task.a = matrix_view<T>::plain(dpre + at.y_at(g), at.y_stride());
         task.b = matrix_view<T>::transposed(groups.weights[g].data(), m);
         task.packed_b = prepare(groups.weights[g], true);
-        task.beta = groups.kind == grouping::shared && g > 0 ? T(1) : target.beta;
+        task.beta = beta;
         task.c = target.data + at.x_at(g), task.ldc = at.x_stride();
-        task.gate = gated ? x.data() + at.x_at(g) : nullptr;
+        task.gate = gate;
         list[count++] = task;
       }
     }
@@ -203,8 +246,8 @@ var<B> matmul_transposed(var<B> x, var<B> w) {
   gemm_task<T> forward;
   forward.m = n, forward.n = m, forward.k = d, forward.c = out, forward.ldc = m;
   forward.a = matrix_view<T>::plain(x.data(), d);
-  forward.b = matrix_view<T>::transposed(w.data(), d);
-  forward.packed_b = pack(w, true);
+  forward.b = matrix_view<T>::transposed(w.raw().value, d);
+  pack.into(forward, w, true, "matmul_transposed");
   pack.run();
   t.backend().gemm(forward);
   t.record(y, [=](const T* dy) {
@@ -222,7 +265,12 @@ var<B> matmul_transposed(var<B> x, var<B> w) {
       task.b = matrix_view<T>::plain(x.data(), d);
       task.packed_b = prepare(n, d, task.b);
     }
-    if (x.needs_gradient()) {  // dx = dy w
+    const auto* p = w.raw().source;
+    if (x.needs_gradient() && p && p->bf16()) {
+      const auto g = x.accumulate();
+      detail::frozen_input_gradient<B>(tp, p->bf16(), d, m, n, dy, m, g.beta, g.data, d,
+                                       static_cast<const T*>(nullptr));
+    } else if (x.needs_gradient()) {  // dx = dy w
       auto& task = add(x.accumulate(), matrix_view<T>::plain(dy, m), n, m);
       task.b = matrix_view<T>::plain(w.data(), d);
       task.packed_b = prepare(w, false);

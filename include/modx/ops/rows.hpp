@@ -167,6 +167,14 @@ var<B> take_rows(var<B> x, const std::int32_t* id, std::size_t n) {
   detail::expect_ids("take_rows", id, n);
   typename B::scalar* out = nullptr;
   auto y = x.on().result(n, x.columns(), x.needs_gradient(), out);
+  if constexpr (requires { x.backend().bf16_panel(); }) {
+    if (const auto* p = x.raw().source; p && p->bf16()) {
+      if (!p->bf16_transposed())
+        throw error("take_rows of '" + p->name() + "'", "a table frozen for x W^T", "one for x W");
+      x.backend().gather_bf16(n, x.cols(), x.rows(), p->bf16(), id, out);
+      return y;
+    }
+  }
   x.backend().gather_rows(n, x.rows(), x.cols(), x.data(), id, out);
   x.on().record(y, [=](const auto* dy) {
     const auto g = x.accumulate();

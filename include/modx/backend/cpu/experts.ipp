@@ -69,14 +69,6 @@ void basic_cpu<T>::dot_experts(std::size_t n, std::size_t e, std::size_t m, cons
   });
 }
 
-namespace kernels {
-inline void check_id(const char* where, std::size_t token, std::int32_t id, std::size_t e) {
-  if (id < 0 || std::size_t(id) >= e)
-    throw error(std::string(where) + ", id of token " + std::to_string(token), "0 <= id < " + std::to_string(e),
-                std::to_string(id));
-}
-}  // namespace kernels
-
 template <class T>
 void basic_cpu<T>::pick(std::size_t n, std::size_t e, std::size_t m, const std::int32_t* id, const T* y, T* out) {
   for (std::size_t t = 0; t < n; ++t) kernels::check_id("pick_expert", t, id[t], e);

@@ -37,20 +37,64 @@ cut cut_of(const product<T>& p) {
   const std::size_t most = std::clamp<std::size_t>(262144 / sizeof(T) / k, 60, 240);
   const std::size_t blocks = (p.m + most - 1) / most,
                     rows = ((p.m + blocks - 1) / blocks + tile - 1) / tile * tile;
-  const std::size_t panels = (p.n + panel_width<T> - 1) / panel_width<T>;
-  const double flops =
-      2.0 * static_cast<double>(std::min(p.m, rows) * panel_width<T>) * static_cast<double>(p.k + 1);
+  const std::size_t width = p.packed_bf16 ? tile_cols<T> : panel_width<T>, panels = (p.n + width - 1) / width;
+  const double flops = 2.0 * static_cast<double>(std::min(p.m, rows) * width) * static_cast<double>(p.k + 1);
   const auto wanted =
       static_cast<std::size_t>(std::clamp(task_flops / flops, 1.0, static_cast<double>(panels)));
   const std::size_t ranges = (panels + wanted - 1) / wanted;
   return {rows, (p.m + rows - 1) / rows, (panels + ranges - 1) / ranges, ranges};
 }
 
-/// Rows [i0, i1) x panels [p0, p1) of one product by register tiles.
+/// Where rows i.. and columns j.. of a product go; the ending belongs to the last block of k.
 template <class T>
-void block_tiles(const product<T>& p, std::size_t i0, std::size_t i1, std::size_t p0, std::size_t p1) {
-  constexpr std::size_t width = panel_width<T>;
+target<T> target_of(const product<T>& p, std::size_t i, std::size_t j, std::size_t cols, bool first, bool last) {
+  target<T> to{first ? p.beta : T(1), p.c + i * p.ldc + j, p.ldc, cols};
+  if (last) {
+    to.bias = p.bias ? p.bias + j : nullptr;
+    to.act = p.act;
+    to.pre = p.pre ? p.pre + i * p.ldc + j : nullptr;
+    to.gate = p.gate ? p.gate + i * p.ldc + j : nullptr;
+  }
+  return to;
+}
+
+/// The same for at most most_few_rows rows of a, as in decoding: bound by reading b once.
+template <class T, class W>
+void block_few_rows(const product<T>& p, const W* packed, std::size_t i0, std::size_t rows, std::size_t p0, std::size_t p1) {
+  constexpr std::size_t width = tile_cols<T>;
+  const std::size_t blocks = std::max<std::size_t>(1, (p.k + k_block<T> - 1) / k_block<T>);
+  const std::size_t step = (p.k + blocks - 1) / blocks;
+  alignas(vector_bytes) T sums[few_panels * most_few_rows * width];
+  for (std::size_t panel = p0; panel < p1;) {
+    const std::size_t together = rows == 1 && panel + 4 <= p1 ? 4 : panel + 2 <= p1 ? 2 : 1;
+    for (std::size_t block = 0; block < blocks; ++block) {
+      const std::size_t k0 = std::min(p.k, block * step), k = std::min(p.k, k0 + step) - k0;
+      const factors<T, W> f{p.a.data + static_cast<std::ptrdiff_t>(i0) * p.a.row_stride + static_cast<std::ptrdiff_t>(k0),
+                            p.a.row_stride, packed + (panel * p.k + k0) * width, std::ptrdiff_t(width), k};
+      const std::size_t apart = p.k * width;
+      if (together == 4) {
+        few_rows<T, 1, 4>(f, apart, sums);
+      } else if (together == 2) {
+        (rows == 1 ? &few_rows<T, 1, 2, W> : rows == 2 ? &few_rows<T, 2, 2, W> : &few_rows<T, 3, 2, W>)(f, apart, sums);
+      } else {
+        (rows == 1 ? &few_rows<T, 1, 1, W> : rows == 2 ? &few_rows<T, 2, 1, W> : &few_rows<T, 3, 1, W>)(f, apart, sums);
+      }
+      for (std::size_t q = 0; q < together; ++q) {
+        const std::size_t j = (panel + q) * width;
+        finish(rows, sums + q * rows * width,
+               target_of(p, i0, j, std::min(width, p.n - j), block == 0, block + 1 == blocks));
+      }
+    }
+    panel += together;
+  }
+}
+
+/// Rows [i0, i1) x panels [p0, p1) of one product by register tiles; `packed` in panels of `width` columns.
+template <class T, class W>
+void block_tiles(const product<T>& p, const W* packed, std::size_t width, std::size_t i0, std::size_t i1, std::size_t p0,
+                 std::size_t p1) {
   const bool along = by_row(p);
+  if (along && i1 - i0 <= most_few_rows && width == tile_cols<T>) return block_few_rows(p, packed, i0, i1 - i0, p0, p1);
   const std::ptrdiff_t stride = along ? p.a.row_stride : p.a.col_stride;
   const std::size_t blocks = std::max<std::size_t>(1, (p.k + k_block<T> - 1) / k_block<T>);
   const std::size_t step = (p.k + blocks - 1) / blocks;
@@ -59,27 +103,21 @@ void block_tiles(const product<T>& p, std::size_t i0, std::size_t i1, std::size_
     const bool last = block + 1 == blocks;
     for (std::size_t j0 = p0 * width; j0 < std::min(p.n, p1 * width); j0 += tile_cols<T>) {
       const std::size_t cols = std::min(tile_cols<T>, p.n - j0);
-      const T* b = p.packed_b + (j0 / width * p.k + k0) * width + j0 % width;
+      const W* b = packed + (j0 / width * p.k + k0) * width + j0 % width;
       // a panel that lives in the first cache is asked for while the one before it is used (a longer one
       // streams)
-      const std::size_t ahead = j0 + width < p.n && k * width * sizeof(T) <= 24576 ? k * width : 0;
+      const std::size_t ahead = j0 + width < p.n && k * width * sizeof(W) <= 24576 ? k * width : 0;
       each_tile(i1 - i0, [&](std::size_t first, std::size_t rows) {
         const std::size_t share = ahead / (i1 - i0);
-        for (std::size_t q = first * share; q < (first + rows) * share; q += 64 / sizeof(T)) {
+        for (std::size_t q = first * share; q < (first + rows) * share; q += 64 / sizeof(W)) {
           __builtin_prefetch(b + p.k * width + q);
         }
         const std::size_t i = i0 + first;
         const T* a = p.a.data + static_cast<std::ptrdiff_t>(i) * p.a.row_stride +
                      static_cast<std::ptrdiff_t>(k0) * p.a.col_stride;
-        const factors<T> f{a, stride, b, static_cast<std::ptrdiff_t>(width), k};
-        target<T> to{block ? T(1) : p.beta, p.c + i * p.ldc + j0, p.ldc, cols};
-        if (last) {
-          to.bias = p.bias ? p.bias + j0 : nullptr;
-          to.act = p.act;
-          to.pre = p.pre ? p.pre + i * p.ldc + j0 : nullptr;
-          to.gate = p.gate ? p.gate + i * p.ldc + j0 : nullptr;
-        }
-        (along ? tile_for<T, layout::along>(rows) : tile_for<T, layout::across>(rows))(f, to);
+        const factors<T, W> f{a, stride, b, static_cast<std::ptrdiff_t>(width), k};
+        const auto to = target_of(p, i, j0, cols, block == 0, last);
+        (along ? tile_for<T, layout::along, W>(rows) : tile_for<T, layout::across, W>(rows))(f, to);
       });
     }
   }
@@ -109,13 +147,14 @@ void multiply(thread_pool& pool, std::span<const product<T>> products) {
         task -= c.row_blocks * c.panel_blocks;
         continue;
       }
-      const std::size_t panels = (p.n + panel_width<T> - 1) / panel_width<T>;
+      const std::size_t width = p.packed_bf16 ? tile_cols<T> : panel_width<T>, panels = (p.n + width - 1) / width;
       const std::size_t i = task / c.panel_blocks * c.rows, panel = task % c.panel_blocks * c.panels;
       const std::size_t i1 = std::min(p.m, i + c.rows), panel1 = std::min(panels, panel + c.panels);
+      if (p.packed_bf16) return detail::block_tiles(p, p.packed_bf16, tile_cols<T>, i, i1, panel, panel1);
 #if MODX_EIGEN_PANELS
       detail::block_eigen(p, i, i1, panel, panel1);
 #else
-      detail::block_tiles(p, i, i1, panel, panel1);
+      detail::block_tiles(p, p.packed_b, panel_width<T>, i, i1, panel, panel1);
 #endif
       return;
     }

@@ -2,7 +2,9 @@
 #pragma once
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <modx/backend/cpu/thread_pool.hpp>
+#include <modx/error.hpp>
 
 namespace modx::kernels {
 
@@ -56,6 +58,13 @@ inline void scale(T beta, std::size_t n, T* y) {
   if (beta == T(0)) std::fill(y, y + n, T(0));
   if (beta != T(0) && beta != T(1))
     for (std::size_t i = 0; i < n; ++i) y[i] *= beta;
+}
+
+/// Throws unless 0 <= id < e.
+inline void check_id(const char* where, std::size_t token, std::int32_t id, std::size_t e) {
+  if (id < 0 || std::size_t(id) >= e)
+    throw error(std::string(where) + ", id of token " + std::to_string(token), "0 <= id < " + std::to_string(e),
+                std::to_string(id));
 }
 
 }  // namespace modx::kernels

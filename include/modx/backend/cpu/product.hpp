@@ -1,6 +1,7 @@
 // What multiply() takes: views of matrices and the terms of c = act(beta c + a b + bias).
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "modx/backend/activation.hpp"
@@ -28,6 +29,7 @@ struct product {
   modx::activation act = modx::activation::none;
   T* pre = nullptr;  ///< if set, the value before the activation is stored here too (leading dimension ldc)
   const T* gate = nullptr;  ///< if set, c is 0 where gate is not positive (leading dimension ldc)
+  const std::uint16_t* packed_bf16 = nullptr;  ///< instead of packed_b
 };
 
 namespace detail {

@@ -1,6 +1,7 @@
 // Vectors of the widest kind that the target has, and the register tiles that fit it.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
 #include <immintrin.h>
 #endif
@@ -42,6 +43,31 @@ template <class T>
   vec<T> v;
   __builtin_memcpy(&v, p, sizeof v);
   return v;
+}
+
+/// lanes<T> scalars of a packed matrix: T itself, or bfloat16 (std::uint16_t), which are the upper halves of floats.
+template <class T>
+[[gnu::always_inline]] inline vec<T> load_packed(const T* p) {
+  return load(p);
+}
+template <class T>
+[[gnu::always_inline]] inline vec<T> load_packed(const std::uint16_t* p) {
+  if constexpr (sizeof(T) == 4) {
+#if defined(__AVX512F__)
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16));
+#elif defined(__AVX2__) && defined(__FMA__)
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))), 16));
+#endif
+  }
+  vec<T> v = {};
+  for (std::size_t j = 0; j < lanes<T>; ++j) v[j] = T(__builtin_bit_cast(float, std::uint32_t(p[j]) << 16));
+  return v;
+}
+/// x as bfloat16, rounded to nearest even; NaN stays NaN.
+inline std::uint16_t to_bf16(float x) {
+  const auto bits = __builtin_bit_cast(std::uint32_t, x);
+  if (x != x) return std::uint16_t(bits >> 16 | 0x40u);
+  return std::uint16_t((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
 /// p[0 .. lanes) = v, any alignment.

@@ -12,12 +12,12 @@ namespace modx::kernels::detail {
 
 /// What a tile sums: for each group g, segment s and l < k, a(row, l) b(l, col), with
 /// a(row, l) = a[g * a_group + s * a_step + ...] at row * stride + l, l * stride + row or rows[row] + l by
-/// layout, b(l, col) = b[(g * segments + s) * b_step + l * ldb + col]; all its columns must be readable.
-template <class T>
+/// layout, b(l, col) = b[(g * segments + s) * b_step + l * ldb + col]; all its columns must be readable.  W: T or bfloat16.
+template <class T, class W = T>
 struct factors {
   const T* a;
   std::ptrdiff_t stride;
-  const T* b;
+  const W* b;
   std::ptrdiff_t ldb;
   std::size_t k;
   std::size_t segments = 1;
@@ -50,13 +50,14 @@ struct target {
 #endif
 
 /// The sums of R rows x 2 vectors.
-template <class T, std::size_t R, layout how>
-[[gnu::always_inline]] inline void sum(const factors<T>& f, vec<T> (&low)[R], vec<T> (&high)[R]) {
-  const T* next_b = f.b;
+template <class T, std::size_t R, layout how, class W>
+[[gnu::always_inline]] inline void sum(const factors<T, W>& f, vec<T> (&low)[R], vec<T> (&high)[R]) {
+  const W* next_b = f.b;
   for (std::size_t g = 0; g < f.groups; ++g) {
     const T* next_a = f.a + static_cast<std::ptrdiff_t>(g) * f.a_group;
     for (std::size_t s = 0; s < f.segments; ++s) {
-      const T *a = next_a, *b = next_b;
+      const T* a = next_a;
+      const W* b = next_b;
       next_a += f.a_step;
       next_b += f.b_step;
       [[maybe_unused]] const T* row[R];
@@ -64,7 +65,7 @@ template <class T, std::size_t R, layout how>
         MODX_UNROLL for (std::size_t r = 0; r < R; ++r) row[r] = a + f.rows[r];
       }
       for (std::size_t l = 0; l < f.k; ++l) {
-        vec<T> b0 = load(b), b1 = load(b + lanes<T>);
+        vec<T> b0 = load_packed<T>(b), b1 = load_packed<T>(b + lanes<T>);
         keep<T>(b0);
         keep<T>(b1);
         MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
@@ -106,10 +107,10 @@ template <class T>
 }
 
 /// The whole tile of R rows x 2 vectors; the common endings stay in registers.
-template <class T, std::size_t R, layout how>
-void tile(const factors<T>& f, const target<T>& to) {
+template <class T, std::size_t R, layout how, class W = T>
+void tile(const factors<T, W>& f, const target<T>& to) {
   vec<T> low[R] = {}, high[R] = {};
-  sum<T, R, how>(f, low, high);
+  sum<T, R, how, W>(f, low, high);
   if (to.cols < tile_cols<T> || to.pre || to.act > activation::relu) {
     alignas(vector_bytes) T sums[R * tile_cols<T>];
     MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
@@ -151,23 +152,46 @@ void tile(const factors<T>& f, const target<T>& to) {
   }
 }
 
-#undef MODX_UNROLL
+template <class T, class W = T>
+using tile_function = void (*)(const factors<T, W>&, const target<T>&);
 
-template <class T>
-using tile_function = void (*)(const factors<T>&, const target<T>&);
-
-template <class T, layout how, std::size_t... r>
+template <class T, layout how, class W, std::size_t... r>
 constexpr auto tile_table(std::index_sequence<r...>) {
-  return std::array<tile_function<T>, sizeof...(r)>{&tile<T, r + 1, how>...};
+  return std::array<tile_function<T, W>, sizeof...(r)>{&tile<T, r + 1, how, W>...};
 }
 
 /// The tile kernel for rows (1 .. tile_rows).
-template <class T, layout how>
-tile_function<T> tile_for(std::size_t rows) {
+template <class T, layout how, class W = T>
+tile_function<T, W> tile_for(std::size_t rows) {
   static constexpr auto table =
-      tile_table<T, how>(std::make_index_sequence<static_cast<std::size_t>(tile_rows)>{});
+      tile_table<T, how, W>(std::make_index_sequence<static_cast<std::size_t>(tile_rows)>{});
   return table[rows - 1];
 }
+
+/// R rows x P panels of tile_cols at a time, `panel` elements apart: few rows keep the units busy with more columns.  Each sum is
+/// made in the order of the tile's.
+template <class T, std::size_t R, std::size_t P, class W>
+void few_rows(const factors<T, W>& f, std::size_t panel, T* sums) {
+  vec<T> low[P * R] = {}, high[P * R] = {};
+  for (std::size_t l = 0; l < f.k; ++l) {
+    MODX_UNROLL for (std::size_t p = 0; p < P; ++p) {
+      const W* b = f.b + p * panel + l * tile_cols<T>;
+      vec<T> b0 = load_packed<T>(b), b1 = load_packed<T>(b + lanes<T>);
+      keep<T>(b0);
+      keep<T>(b1);
+      MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
+        const T x = f.a[static_cast<std::ptrdiff_t>(r) * f.stride + static_cast<std::ptrdiff_t>(l)];
+        low[p * R + r] = multiply_add(x, b0, low[p * R + r]);
+        high[p * R + r] = multiply_add(x, b1, high[p * R + r]);
+      }
+    }
+  }
+  for (std::size_t i = 0; i < P * R; ++i) {
+    store(sums + i * tile_cols<T>, low[i]);
+    store(sums + i * tile_cols<T> + lanes<T>, high[i]);
+  }
+}
+inline constexpr std::size_t most_few_rows = 3, few_panels = 4;
 
 /// Calls f(first, rows) for the tiles that split m rows evenly.
 template <class F>
@@ -180,5 +204,7 @@ void each_tile(std::size_t m, F f) {
     first += rows;
   }
 }
+
+#undef MODX_UNROLL
 
 }  // namespace modx::kernels::detail
