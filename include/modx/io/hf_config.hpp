@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <modx/io/file.hpp>
 #include <modx/io/json_text.hpp>
+#include <set>
 
 namespace modx::io {
 

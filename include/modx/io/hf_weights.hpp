@@ -4,6 +4,7 @@
 #include <modx/io/safetensors_stream.hpp>
 #include <modx/parameter.hpp>
 #include <memory>
+#include <set>
 
 namespace modx::io {
 
