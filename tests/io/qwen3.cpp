@@ -207,6 +207,71 @@ TEST_CASE("qwen3: generation with a cache has the bits of computing everything a
   CHECK(contains(message([&] { cache.start(t, two); }), "key_value_cache"));
 }
 
+TEST_CASE("generate: greedy tokens are the likeliest of a whole pass; stops, callbacks, batches and seeds") {
+  modx::cpu backend{1, 2};
+  auto m = modx::build(backend, small(), small().io());
+  const std::vector<std::vector<std::int32_t>> prompts = {{3, 1, 4}, {1, 5, 9, 2, 6}, {5}};
+  const auto together = modx::generate(m, prompts, {.max_tokens = 9});
+  for (std::size_t s = 0; s < 3; ++s) {
+    REQUIRE(together[s].size() == 9);
+    auto text = prompts[s];
+    for (const auto id : together[s]) {
+      const std::size_t whole[] = {text.size()};
+      const auto y = m.predict(column(text), whole);
+      const auto row = y.row(y.rows - 1);
+      CHECK(id == std::int32_t(std::max_element(row.begin(), row.end()) - row.begin()));
+      text.push_back(id);
+    }
+    CHECK(modx::generate(m, std::span(&prompts[s], 1), {.max_tokens = 9})[0] == together[s]);
+  }
+  const auto stopped = modx::generate(m, prompts, {.max_tokens = 9, .stop = {together[1][2]}});
+  const auto first = std::find(together[1].begin(), together[1].end(), together[1][2]) - together[1].begin();
+  CHECK(stopped[1] == std::vector(together[1].begin(), together[1].begin() + first + 1));
+  CHECK(std::equal(stopped[0].begin(), stopped[0].end(), together[0].begin()));  // the others go on
+  std::size_t seen = 0;
+  modx::generate(m, prompts, {.max_tokens = 9}, [&](std::size_t, std::int32_t) { return ++seen < 4; });
+  CHECK(seen == 4);
+  const modx::generation hot{.max_tokens = 20, .sampling = {.temperature = 3}, .seed = 5};
+  const auto drawn = modx::generate(m, prompts, hot);
+  CHECK(drawn == modx::generate(m, prompts, hot));
+  auto other = hot;
+  other.seed = 6;
+  CHECK(drawn != modx::generate(m, prompts, other));
+  CHECK(contains(message([&] { modx::generate(m, std::vector<std::vector<std::int32_t>>{{}}); }), "generate, prompt 0: expected at least one token"));
+  CHECK(contains(message([&] { modx::generate(m, std::vector<std::vector<std::int32_t>>{{31}}); }), "0 <= id < 31, found 31"));
+}
+
+TEST_CASE("sample: temperature, the k likeliest and the nucleus, by their frequencies") {
+  const std::vector<float> logits = {std::log(0.1f), std::log(0.4f), std::log(0.2f), std::log(0.3f)};
+  const auto frequencies = [&](const modx::sampling& s) {
+    std::vector<double> f(4);
+    for (int i = 0; i < 1000; ++i) f[std::size_t(modx::sample(logits, s, (i + 0.5) / 1000))] += 1e-3;
+    return f;
+  };
+  const auto close = [](const std::vector<double>& a, const std::vector<double>& b) {
+    for (std::size_t i = 0; i < a.size(); ++i)
+      if (std::fabs(a[i] - b[i]) > 2e-3) return false;
+    return true;
+  };
+  CHECK(modx::sample(logits, {}, 0.9) == 1);
+  CHECK(close(frequencies({.temperature = 1}), {0.1, 0.4, 0.2, 0.3}));
+  CHECK(close(frequencies({.temperature = 0.5}), {0.01 / 0.3, 0.16 / 0.3, 0.04 / 0.3, 0.09 / 0.3}));
+  CHECK(close(frequencies({.temperature = 1, .top_k = 2}), {0, 4 / 7., 0, 3 / 7.}));
+  CHECK(close(frequencies({.temperature = 1, .top_p = 0.75}), {0, 4 / 9., 2 / 9., 3 / 9.}));  // 0.4 + 0.3 is not enough
+  CHECK(close(frequencies({.temperature = 1, .top_k = 3, .top_p = 0.5}), {0, 4 / 7., 0, 3 / 7.}));
+  CHECK(close(frequencies({.temperature = 1, .top_p = 1e-9}), {0, 1, 0, 0}));
+  const std::vector<float> tie = {1, 2, 2};
+  CHECK(modx::sample(tie, {}, 0) == 1);
+  CHECK(modx::sample(tie, {.temperature = 1, .top_k = 1}, 0.99) == 1);
+  const float infinity = std::numeric_limits<float>::infinity();
+  CHECK(modx::sample(std::vector<float>{-infinity, 0}, {.temperature = 1}, 0.0) == 1);
+  CHECK(contains(message([&] { modx::sample(std::vector<float>{}, {}, 0); }), "at least one logit"));
+  CHECK(contains(message([&] { modx::sample(std::vector<float>{0, NAN}, {}, 0); }), "sample, logit 1"));
+  CHECK(contains(message([&] { modx::sample(std::vector<float>{-infinity}, {}, 0); }), "a finite largest logit"));
+  CHECK(contains(message([&] { modx::sample(logits, {.temperature = -1}, 0); }), "temperature >= 0"));
+  CHECK(contains(message([&] { modx::sample(logits, {.top_p = 0}, 0); }), "top_p"));
+}
+
 namespace {
 
 /// A folder with a small model, made by the test: config and weights may be changed before they are written.
@@ -315,6 +380,27 @@ TEST_CASE("qwen3: what real configs also say is let through") {
   f.write_weights(modx::io::dtype::bf16);
   CHECK(f.error().empty());
   CHECK(modx::io::read_qwen3_config(f.folder.path()).rotary_base == 500.0);
+}
+
+TEST_CASE("qwen3: generation settings come from their file, or greedy from config.json") {
+  folder_maker f;
+  f.config["eos_token_id"] = 3;
+  f.write_config();
+  auto g = modx::io::read_generation_config(f.folder.path());
+  CHECK(g.stop == std::vector<std::int32_t>{3});
+  CHECK(g.sampling == modx::sampling{});
+  f.write_text("generation_config.json", R"({"do_sample": true, "temperature": 0.6, "top_k": 20, "top_p": 0.95, "eos_token_id": [4, 2]})");
+  g = modx::io::read_generation_config(f.folder.path());
+  CHECK(g.stop == std::vector<std::int32_t>{4, 2});
+  CHECK(g.sampling == modx::sampling{.temperature = 0.6, .top_k = 20, .top_p = 0.95});
+  f.write_text("generation_config.json", R"({"temperature": 0.6})");
+  CHECK(modx::io::read_generation_config(f.folder.path()).sampling == modx::sampling{});
+  for (const char* bad : {R"({"do_sample": 1})", R"({"do_sample": true, "top_p": 1.5})", R"({"eos_token_id": -1})", R"({"eos_token_id": [1.5]})",
+                          R"({"do_sample": true, "temperature": 0})", R"({"do_sample": true, "top_k": -3})"}) {
+    f.write_text("generation_config.json", bad);
+    INFO(bad);
+    CHECK(contains(message([&] { modx::io::read_generation_config(f.folder.path()); }), "bad_config"));
+  }
 }
 
 TEST_CASE("qwen3: weights that are missing, too many, or of another shape or type are named") {

@@ -75,6 +75,22 @@ class hf_config {
     if (!v->is_boolean()) fail(key, "true or false", text(*v));
     return v->get<bool>();
   }
+  /// One id, a list of them, or none.
+  std::vector<std::int32_t> ids(std::string_view key) const {
+    const auto* v = find(key);
+    std::vector<std::int32_t> list;
+    if (!v) return list;
+    const auto add = [&](const nlohmann::json& id) {
+      if (!id.is_number_unsigned() || id.get<std::uint64_t>() > most) fail(key, "ids up to " + std::to_string(most), text(id));
+      list.push_back(id.get<std::int32_t>());
+    };
+    if (v->is_array()) {
+      for (const auto& id : *v) add(id);
+    } else {
+      add(*v);
+    }
+    return list;
+  }
   void expect_text(std::string_view key, std::string_view value) const {
     const auto* v = find(key);
     if (!v) fail(key, show(value), "none");

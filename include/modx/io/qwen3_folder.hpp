@@ -4,6 +4,7 @@
 #include <modx/io/hf_config.hpp>
 #include <modx/io/hf_weights.hpp>
 #include <modx/model.hpp>
+#include <modx/model/generate.hpp>
 #include <modx/model/qwen3.hpp>
 
 namespace modx::io {
@@ -36,6 +37,20 @@ inline qwen3 read_qwen3_config(const std::filesystem::path& folder) {
                     "max_position_embeddings", "max_window_layers", "sliding_window", "torch_dtype", "dtype", "use_cache",
                     "transformers_version", "_name_or_path"});
   return s;
+}
+
+/// What `folder`/generation_config.json says: how to sample (greedy unless "do_sample") and where to stop; without the file,
+/// greedy, and the "eos_token_id" of config.json.
+inline generation read_generation_config(const std::filesystem::path& folder) {
+  generation g;
+  std::error_code ignored;
+  const bool own = std::filesystem::exists(folder / "generation_config.json", ignored);
+  const hf_config c(folder / (own ? "generation_config.json" : "config.json"));
+  g.stop = c.ids("eos_token_id");
+  if (!own || !c.flag("do_sample", false)) return g;
+  g.sampling = {.temperature = c.positive("temperature", 1), .top_k = c.count("top_k", 50), .top_p = c.positive("top_p", 1)};
+  if (g.sampling.top_p > 1) c.fail("top_p", "a number up to 1", std::to_string(g.sampling.top_p));
+  return g;
 }
 
 /// All blocks of a model may be trained.
