@@ -207,6 +207,31 @@ TEST_CASE("qwen3: generation with a cache has the bits of computing everything a
   CHECK(contains(message([&] { cache.start(t, two); }), "key_value_cache"));
 }
 
+// [page]
+/// The mean hidden state after the last norm, one row a text: what a head of experts stands on.
+template <class M>
+modx::matrix<float> pooled(M& model, const modx::matrix<float>& ids, std::span<const std::size_t> lengths) {
+  auto& t = model.tape_of_step();
+  t.reset();
+  const modx::unrecorded quiet(t);
+  t.context.sequence = t.sequences_of(lengths);
+  const auto& net = model.bound();
+  const auto h = net.hidden_between(net.embed(t.input(ids)), 0, net.blocks() + 1);
+  return modx::ops::sequence_means(h).host();  // or sequence_lasts(h)
+}
+// [/page]
+
+TEST_CASE("qwen3: pooled hidden states are each text's own") {
+  modx::cpu backend{1, 2};
+  auto m = modx::build(backend, small(), small().io());
+  const std::vector<std::int32_t> ids = {3, 1, 4, 1, 5, 9};
+  const auto both = pooled(m, column(ids), std::vector<std::size_t>{2, 4});
+  const auto second = pooled(m, column(std::span(ids).subspan(2)), std::vector<std::size_t>{4});
+  REQUIRE(both.rows == 2);
+  CHECK(std::equal(both.row(1).begin(), both.row(1).end(), second.row(0).begin()));
+  CHECK(!std::equal(both.row(0).begin(), both.row(0).end(), second.row(0).begin()));
+}
+
 TEST_CASE("generate: greedy tokens are the likeliest of a whole pass; stops, callbacks, batches and seeds") {
   modx::cpu backend{1, 2};
   auto m = modx::build(backend, small(), small().io());
