@@ -90,10 +90,12 @@ jobs() {
   echo "$cores"
 }
 
+# A preset, and more arguments for cmake.
 configure() {
-  local extra=()
+  local preset=$1 extra=()
+  shift
   has ccache && extra+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-  cmake --preset "$1" "${extra[@]}"
+  cmake --preset "$preset" "${extra[@]}" "$@"
 }
 
 build() {

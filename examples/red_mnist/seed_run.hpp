@@ -22,7 +22,8 @@ class seed_run {
   modx::fit_options fit(std::size_t max_epochs) const {
     return {.seed = seed_, .max_epochs = max_epochs, .batch_size = o_->batch_size,
             .virtual_batch_size = o_->virtual_batch_size, .patience = o_->patience,
-            .select_on_training_loss = o_->published(), .optimizer_per_epoch = o_->published()};
+            .select_on_training_loss = o_->published(), .optimizer_per_epoch = o_->published(),
+            .graphs = modx::RecordsSteps<B>};
   }
   modx::optimizer::adamw adamw(double lr) const { return {.lr = lr, .weight_decay = o_->weight_decay}; }
 
@@ -120,9 +121,11 @@ class seed_run {
       routed("moe", moe, whole);
       if (!o_->published()) {
         auto joint = modx::build(*backend_, red_mnist::moe(), head, seed_ + 2'000'000);
+        auto plain = fit(o_->max_epochs_moe);
+        plain.graphs = false;  // load_balance reads counts on the host
         stages_.run("moe_joint", joint, {"*"}, adamw(o_->lr_moe),
                     modx::loss::cross_entropy{} + modx::loss::load_balance{o_->balance}, h, rows_.train,
-                    validation(rows_.val), h.label, whole, fit(o_->max_epochs_moe));
+                    validation(rows_.val), h.label, whole, plain);
         record("moe_joint", joint, whole, joint.parameter_count());
         noisy("moe_joint", joint);
         routed("moe_joint", joint, whole);

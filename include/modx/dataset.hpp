@@ -66,6 +66,11 @@ struct dataset {
     }
     return ops::take_rows(t.tensor(x.data(), x.rows(), x.columns()), t.input(id), id.size());
   }
+  /// The same where ids, and domains or null, are on the device.
+  var<B> batch(tape<B>& t, const std::int32_t* id, const std::int32_t* domain_id, std::size_t n) const {
+    t.context.domain = domain_id, t.context.domain_count = domain_id ? n : 0;
+    return ops::take_rows(t.tensor(x.data(), x.rows(), x.columns()), id, n);
+  }
 };
 
 /// 0, 1, ..., n - 1.

@@ -3,6 +3,7 @@
 #include <modx/clock.hpp>
 #include <modx/early_stopping.hpp>
 #include <modx/evaluate.hpp>
+#include <modx/step_graphs.hpp>
 #include <modx/train.hpp>
 
 namespace modx {
@@ -18,6 +19,7 @@ struct fit_options {
   bool select_on_training_loss = false;  // else on validation loss
   bool optimizer_per_epoch = false;      // the published RED code rebuilds it every epoch
   double clip_norm = 0;
+  bool graphs = false;                   // steps are recorded and replayed (step_graphs.hpp): modx::cuda, fixed shapes
 };
 
 /// One epoch's figures; losses are means of batch means (training) and means over rows (validation).
@@ -55,6 +57,72 @@ class fitter {
   early_stopping stopping_;
   std::vector<parameter<B>*> trained_;
   std::vector<matrix<T>> best_;
+  struct no_graphs {};
+  static constexpr bool records = RecordsSteps<B>;
+  template <class X>
+  struct graphs_of { using type = no_graphs; };
+  template <RecordsSteps X>
+  struct graphs_of<X> { using type = step_graphs<X>; };
+  owned<typename graphs_of<B>::type> graphs_;
+
+  /// What a step leaves in device memory: the loss, and behind it the class with the largest score of each row.
+  struct found {
+    const T* data;
+    var<B> loss;
+  };
+  /// Forward; `wanted` are the targets on the device.
+  found look(tape<B>& t, var<B> x, labels wanted) const {
+    const var<B> y = forward_(model_->bound(), x);
+    const var<B> value = loss_(y, wanted);
+    const std::size_t n = y.rows();
+    T* data = t.template device<T>(1 + (n * sizeof(std::int32_t) + sizeof(T) - 1) / sizeof(T));
+    model_->backend().axpy(1, 1, value.data(), 0, data);
+    model_->backend().top_k(n, y.cols(), 1, y.data(), reinterpret_cast<std::int32_t*>(data + 1));
+    return {data, value};
+  }
+  static std::size_t bytes_found(std::size_t n) { return sizeof(T) + n * sizeof(std::int32_t); }
+
+  /// Forward and backward on a batch: returns the loss; `bytes` are what look() has found.
+  double pass(ids own, ids wanted, std::uint64_t step, T scale, std::vector<std::byte>& bytes) {
+    const std::size_t n = own.size();
+    bytes.resize(bytes_found(n));
+    const auto loss_in = [&] {
+      T value;
+      std::memcpy(&value, bytes.data(), sizeof value);
+      if (!std::isfinite(double(value)))
+        throw error("fit '" + options_.name + "', epoch " + std::to_string(epoch() + 1), "a finite loss",
+                    std::to_string(double(value)));
+      return double(value);
+    };
+    if constexpr (records) {
+      if (graphs_) {
+        std::vector<std::int32_t> domain;
+        if (!data_->domain.empty())
+          for (const auto id : own) domain.push_back(data_->domain[std::size_t(id)]);
+        auto& g = *graphs_;
+        const auto *row = g.input(0, own), *target = g.input(1, wanted);
+        const auto* d = domain.empty() ? nullptr : g.input(2, ids(domain));
+        const T* result = g.run({n}, model_->parameters(), [&](tape<B>& t) {
+          const auto f = look(t, data_->batch(t, row, d, n), labels{target, n});
+          t.backward(f.loss, scale);
+          return f.data;
+        });
+        g.download(bytes.data(), result, bytes.size(), model_->parameters());
+        return loss_in();
+      }
+    }
+    auto& t = model_->tape_of_step();
+    t.reset();
+    t.context.training = true;
+    t.context.step = step;
+    model_->pack_weights();
+    const var<B> x = data_->batch(t, own);
+    const auto f = look(t, x, labels{t.input(wanted), n});
+    model_->backend().download(bytes.data(), f.data, bytes.size());
+    const double value = loss_in();
+    t.backward(f.loss, scale);
+    return value;
+  }
 
   void keep_best() {
     best_.clear();
@@ -84,6 +152,13 @@ class fitter {
       if (p->trainable()) trained_.push_back(p);
     }
     if (trained_.empty()) throw error("fit '" + options.name + "'", "at least one trainable parameter", "none");
+    if (options.graphs) {
+      if constexpr (records) {
+        graphs_ = make_owned<step_graphs<B>>(model.backend());
+      } else {
+        throw error("fit '" + options.name + "', graphs", "a backend that records steps (modx::cuda)", "another");
+      }
+    }
   }
 
   std::size_t epoch() const { return stopping_.epoch(); }
@@ -94,7 +169,6 @@ class fitter {
   epoch_record run_epoch() {
     const double start = monotonic_seconds();
     const std::size_t number = epoch();
-    auto& t = model_->tape_of_step();
     if (options_.optimizer_per_epoch)
       for (auto* p : trained_) p->forget_moments();
     std::vector<std::int32_t> order = rows_;
@@ -106,29 +180,21 @@ class fitter {
     double loss = 0;
     std::size_t right = 0;
     std::vector<std::int32_t> wanted;
-    matrix<T> scores;
+    std::vector<std::byte> bytes;
     for (std::size_t i = 0; i < batches; ++i) {
       const ids own = ids(order).subspan(i * batch, std::min(batch, order.size() - i * batch));
-      t.reset();
-      t.context.training = true;
-      t.context.step = number * batches + i;
-      model_->pack_weights();
-      const var<B> y = forward_(model_->bound(), data_->batch(t, own));
       wanted.clear();
       for (const auto id : own) wanted.push_back(target_[std::size_t(id)]);
-      const var<B> value = loss_(y, labels{t.input(ids(wanted)), wanted.size()});
-      const double batch_loss = double(value.item());
-      if (!std::isfinite(batch_loss))
-        throw error("fit '" + options_.name + "', epoch " + std::to_string(number + 1), "a finite loss",
-                    std::to_string(batch_loss));
-      loss += batch_loss;
-      scores = y.host();
-      for (std::size_t r = 0; r < own.size(); ++r) right += argmax(std::as_const(scores).row(r)) == wanted[r];
-      t.backward(value, T(1.0 / double(accumulation)));
+      loss += pass(own, wanted, number * batches + i, T(1.0 / double(accumulation)), bytes);
+      for (std::size_t r = 0; r < own.size(); ++r) {
+        std::int32_t best;
+        std::memcpy(&best, bytes.data() + sizeof(T) + r * sizeof best, sizeof best);
+        right += best == wanted[r];
+      }
       if ((i + 1) % accumulation == 0 || i + 1 == batches)
         apply_gradients(model_->backend(), model_->parameters(), optimizer_, 1.0, options_.clip_norm);
     }
-    t.reset();
+    model_->tape_of_step().reset();
 
     epoch_record record;
     record.epoch = number + 1;

@@ -107,10 +107,28 @@ class attention_cache {
   ~attention_cache() = default;
 };
 
+/// Counter of the random streams.  A recorded step has none: its kernels keep their arguments.
+class step_counter {
+  std::uint64_t value_ = 0;
+  bool known_ = true;
+
+ public:
+  step_counter(std::uint64_t value = 0) : value_(value) {}
+  static step_counter unknown() {
+    step_counter s;
+    s.known_ = false;
+    return s;
+  }
+  operator std::uint64_t() const {
+    if (!known_) throw error("a recorded step", "no random numbers (dropout, routing noise)", "a look at context.step");
+    return value_;
+  }
+};
+
 /// What a forward pass knows besides its input.
 struct batch_context {
   bool training = false;            // dropout and routing noise are on
-  std::uint64_t step = 0;           // counter of the random streams
+  step_counter step;                // counter of the random streams
   const std::int32_t* domain = nullptr;  // one id a token, for oracle routers and combiners
   std::size_t domain_count = 0;
   const routing_perturbation* perturbation = nullptr;  // evaluation under routing noise

@@ -3,6 +3,7 @@
 #include <modx/backend/cuda.hpp>
 #include <modx/optimizer/adamw.hpp>
 #include <modx/optimizer/sgd.hpp>
+#include <modx/step_graphs.hpp>
 #include <thread>
 
 #include "catch.hpp"
@@ -106,6 +107,83 @@ TEST_CASE("cuda: training steps after the first ones take no device or pinned me
     CHECK(taken[4] == taken[1]);  // the second step may put the arena's blocks together
     CHECK(counted[4] == counted[1]);
   });
+}
+
+TEST_CASE("cuda: a replayed step takes no memory, and is one launch besides the update", "[driver]") {
+  cuda b;
+  auto m = build(b, zoo::conv(), zoo::images);
+  step_graphs<cuda> graphs(b);
+  const zoo::batch<float> data(37, zoo::images, 5);
+  const auto step = [&] { train_step(graphs, m, optimizer::adamw{}, loss::cross_entropy{}, data.x, data.label); };
+  for (int i = 0; i < 4; ++i) step();
+  CHECK(graphs.replays() > 0);
+  auto& calls = emu::driver().calls;
+  const auto taken = blocks_taken(), replays = graphs.replays(), launches = calls["launch"], graph = calls["cudaGraphLaunch"],
+             copies = calls["cudaMemcpyAsync"];
+  step();
+  CHECK(blocks_taken() == taken);
+  CHECK(graphs.replays() == replays + 1);
+  CHECK(calls["cudaGraphLaunch"] == graph + 1);
+  CHECK(calls["launch"] == launches + 1);           // AdamW
+  CHECK(calls["cudaMemcpyAsync"] == copies + 2 + 1 + 1 + 1);  // rows and labels; loss and reports; AdamW's table
+}
+
+TEST_CASE("cuda: a recording that fails anywhere leaves nothing behind, and the next one works", "[driver]") {
+  const auto graphs_held = [] { return emu::driver().graphs; };
+  const auto start = graphs_held();
+  {
+    cuda b;
+    auto m = build(b, zoo::dense(), zoo::rows_of_20);
+    const zoo::batch<float> data(9, zoo::rows_of_20, 5);
+    for (const char* call : {"cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiate", "cudaGraphLaunch"}) {
+      INFO(call);
+      const auto before = graphs_held();
+      step_graphs<cuda> graphs(b);
+      const auto step = [&] { train_step(graphs, m, optimizer::adamw{}, loss::cross_entropy{}, data.x, data.label); };
+      step(), step();
+      emu::driver().failures[call] = 2;
+      std::string said;
+      for (int i = 0; i < 3 && said.empty(); ++i) said = message([&] { graphs.run({1}, m.parameters(), [&](tape<cuda>& t) {
+            const auto y = m.forward(t.constant(9, 20, 1.f));
+            const auto value = ops::sum(y);
+            t.backward(value);
+            return value.data();
+          }); });
+      CHECK(contains(said, call));
+      CHECK(emu::driver().failures.empty());
+      for (int i = 0; i < 3; ++i) step();
+      CHECK(graphs.replays() > 0);
+      static_cast<void>(before);
+    }
+  }
+  CHECK(graphs_held() == start);
+}
+
+TEST_CASE("cuda: the emulator finds what may not be recorded", "[driver]") {
+  cudaStream_t s = nullptr, other = nullptr;
+  cudaEvent_t e = nullptr;
+  cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking), cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking);
+  cudaEventCreateWithFlags(&e, cudaEventDisableTiming);
+  int done = 0;
+  cudaGraph_t g = nullptr;
+  const auto work = [&](cudaStream_t on) { emu::enqueue(on, [&] { ++done; }); };
+  const auto begin = [&] { return cudaStreamBeginCapture(s, cudaStreamCaptureModeThreadLocal); };
+  CHECK(begin() == cudaSuccess);
+  work(s);
+  CHECK(done == 0);
+  CHECK(cudaStreamSynchronize(s) == cudaErrorStreamCaptureUnsupported);
+  CHECK(cudaStreamEndCapture(s, &g) == cudaErrorStreamCaptureInvalidated);
+  CHECK(begin() == cudaSuccess);  // another stream takes part, and nobody waits for it
+  cudaEventRecord(e, s), cudaStreamWaitEvent(other, e);
+  work(other), work(s);
+  CHECK(cudaStreamEndCapture(s, &g) == cudaErrorStreamCaptureUnjoined);
+  cudaEventRecord(e, other);
+  CHECK(begin() == cudaSuccess);
+  CHECK(cudaStreamWaitEvent(s, e) == cudaErrorStreamCaptureIsolation);
+  CHECK(cudaStreamEndCapture(s, &g) == cudaSuccess);
+  cudaGraphDestroy(g);
+  CHECK(done == 0);
+  cudaEventDestroy(e), cudaStreamDestroy(s), cudaStreamDestroy(other);
 }
 
 TEST_CASE("cuda: a backend on the second device is used from another thread", "[driver]") {

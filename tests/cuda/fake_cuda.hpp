@@ -28,8 +28,13 @@ enum cudaError_t {
   cudaErrorNoKernelImageForDevice = 209,
   cudaErrorUnsupportedPtxVersion = 222,
   cudaErrorInvalidResourceHandle = 400,
-  cudaErrorIllegalAddress = 700
+  cudaErrorIllegalAddress = 700,
+  cudaErrorStreamCaptureUnsupported = 900,
+  cudaErrorStreamCaptureInvalidated = 901,
+  cudaErrorStreamCaptureUnjoined = 904,
+  cudaErrorStreamCaptureIsolation = 905
 };
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
 enum cublasStatus_t { CUBLAS_STATUS_SUCCESS = 0, CUBLAS_STATUS_NOT_INITIALIZED = 1, CUBLAS_STATUS_INVALID_VALUE = 7 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
 enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold = 4 };
@@ -184,17 +189,51 @@ struct in_reach {
 // ---------------------------------------------------------------------------------------------------------
 
 struct event;
+struct stream;
 inline thread_local int current_device = 0;
+
+/// A recorded graph: what is done, and after what.
+struct graph {
+  struct node {
+    std::function<void()> work;
+    std::vector<std::size_t> after;
+  };
+  std::vector<node> nodes;
+  std::vector<stream*> streams;  // that take part, the origin first
+  bool valid = true;
+
+  /// Does all of it in an order that the schedule chooses among those that the edges allow.
+  void run() const {
+    std::vector<char> done(nodes.size());
+    std::uint32_t random = current_schedule.seed;
+    for (std::size_t left = nodes.size(); left > 0; --left) {
+      std::vector<std::size_t> ready;
+      for (std::size_t i = 0; i < nodes.size(); ++i)
+        if (!done[i] && std::all_of(nodes[i].after.begin(), nodes[i].after.end(), [&](std::size_t j) { return done[j]; }))
+          ready.push_back(i);
+      random = random * 1664525u + 1013904223u;
+      const std::size_t pick = current_schedule.how == schedule::order::forward   ? ready.front()
+                               : current_schedule.how == schedule::order::reverse ? ready.back()
+                                                                                  : ready[(random >> 8) % ready.size()];
+      done[pick] = 1;
+      nodes[pick].work();
+    }
+  }
+};
 
 /// What has been asked of a stream; in lazy mode it is done when somebody waits for it, and no sooner.
 struct stream {
   std::deque<std::function<void()>> queue;
   std::size_t done = 0;  // operations taken from the queue so far
   int device = current_device;
+  graph* in = nullptr;             // being recorded
+  std::vector<std::size_t> after;  // what the next recorded operation waits for
 };
 struct event {
   stream* on = nullptr;
   std::size_t at = 0;  // complete when `on` has done that many
+  graph* in = nullptr;
+  std::vector<std::size_t> after;
 };
 
 struct driver_state {
@@ -205,7 +244,8 @@ struct driver_state {
   std::map<std::string_view, int> failures;  // the next call of that name returns this
   std::map<void*, std::size_t> sizes, pinned;
   int compute = 0, math = 0;  // what the last product was asked to use
-  std::size_t launches = 0, streams = 0, events = 0, pools = 0, handles = 0;
+  std::size_t launches = 0, streams = 0, events = 0, pools = 0, handles = 0, graphs = 0;
+  graph* recording = nullptr;
 
   driver_state() {
     const char* how = std::getenv("MODX_EMULATOR");
@@ -232,6 +272,11 @@ inline void drain(stream& s, std::size_t until = std::numeric_limits<std::size_t
 }
 inline void enqueue(stream* s, std::function<void()> f) {
   if (!s) throw fault("emulator: the default stream");
+  if (s->in) {
+    s->in->nodes.push_back({std::move(f), s->after});
+    s->after = {s->in->nodes.size() - 1};
+    return;
+  }
   s->queue.push_back(std::move(f));
   if (!driver().lazy) drain(*s);
 }
@@ -244,6 +289,14 @@ inline int called(std::string_view name) {
   const int code = it->second;
   d.failures.erase(it);
   return code;
+}
+
+/// What may not be done while a graph is recorded spoils it.
+inline int unrecorded(std::string_view name) {
+  if (const int code = called(name)) return code;
+  if (!driver().recording) return 0;
+  driver().recording->valid = false;
+  return cudaErrorStreamCaptureUnsupported;
 }
 
 /// A pointer that a kernel gets must be null or lie within a live block.
@@ -265,6 +318,8 @@ using cudaMemPool_t = emulated_pool*;
 
 #define EMULATED_CALL(name) \
   if (const int code = emu::called(name)) return cudaError_t(code)
+#define EMULATED_WAIT(name) \
+  if (const int code = emu::unrecorded(name)) return cudaError_t(code)
 
 inline const char* cudaGetErrorName(cudaError_t) { return "cudaErrorEmulated"; }
 inline const char* cudaGetErrorString(cudaError_t e) {
@@ -320,7 +375,7 @@ inline cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*
   return cudaSuccess;
 }
 inline cudaError_t cudaMallocFromPoolAsync(void** p, std::size_t n, cudaMemPool_t, cudaStream_t) {
-  EMULATED_CALL("cudaMallocFromPoolAsync");
+  EMULATED_WAIT("cudaMallocFromPoolAsync");
   auto& d = emu::driver();
   if (n == 0) return cudaErrorInvalidValue;
   if (d.used + n > d.capacity || !(*p = emu::memory().allocate(n))) return cudaErrorMemoryAllocation;
@@ -328,7 +383,7 @@ inline cudaError_t cudaMallocFromPoolAsync(void** p, std::size_t n, cudaMemPool_
   return cudaSuccess;
 }
 inline cudaError_t cudaFreeAsync(void* p, cudaStream_t s) {
-  emu::called("cudaFreeAsync");
+  EMULATED_WAIT("cudaFreeAsync");
   auto& d = emu::driver();
   if (const auto it = d.sizes.find(p); it != d.sizes.end())
     d.used -= it->second, d.sizes.erase(it);
@@ -338,7 +393,7 @@ inline cudaError_t cudaFreeAsync(void* p, cudaStream_t s) {
   return cudaSuccess;
 }
 inline cudaError_t cudaMallocHost(void** p, std::size_t n) {
-  EMULATED_CALL("cudaMallocHost");
+  EMULATED_WAIT("cudaMallocHost");
   *p = std::malloc(n);
   emu::driver().pinned[*p] = n;
   return cudaSuccess;
@@ -358,6 +413,7 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t n, cu
   bool pinned = false;
   for (const auto& [p, size] : d.pinned)
     pinned = pinned || (host >= p && host < static_cast<const std::byte*>(p) + size);
+  if (!pinned && s->in) return cudaError_t(emu::unrecorded("cudaMemcpyAsync, pageable"));
   if (!pinned) emu::drain(*s);
   const auto copy = [=] {
     const emu::in_reach reach;
@@ -391,7 +447,7 @@ inline cudaError_t cudaStreamDestroy(cudaStream_t s) {
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t s) {
-  EMULATED_CALL("cudaStreamSynchronize");
+  EMULATED_WAIT("cudaStreamSynchronize");
   emu::drain(*s);
   return cudaSuccess;
 }
@@ -408,10 +464,79 @@ inline cudaError_t cudaEventDestroy(cudaEvent_t e) {
 }
 inline cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
   e->on = s, e->at = s->done + s->queue.size();
+  e->in = s->in, e->after = s->after;
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned = 0) {
+  if (e->in || s->in) {
+    if (!e->in || (s->in && s->in != e->in)) return cudaErrorStreamCaptureIsolation;
+    if (!s->in) s->in = e->in, s->after.clear(), e->in->streams.push_back(s);
+    s->after.insert(s->after.end(), e->after.begin(), e->after.end());
+    return cudaSuccess;
+  }
   if (e->on) emu::enqueue(s, [on = e->on, at = e->at] { emu::drain(*on, at); });
+  return cudaSuccess;
+}
+
+// ---- graphs
+
+using cudaGraph_t = emu::graph*;
+struct emulated_exec {
+  emu::graph graph;
+};
+using cudaGraphExec_t = emulated_exec*;
+
+inline cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {
+  EMULATED_CALL("cudaStreamBeginCapture");
+  if (emu::driver().recording) return cudaErrorStreamCaptureUnsupported;
+  ++emu::driver().graphs;
+  emu::driver().recording = s->in = new emu::graph;
+  s->in->streams = {s}, s->after.clear();
+  return cudaSuccess;
+}
+/// Every stream that took part must have been waited for.
+inline cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* graph) {
+  *graph = nullptr;
+  const int failed = emu::called("cudaStreamEndCapture");
+  emu::graph* const g = std::exchange(emu::driver().recording, nullptr);
+  if (!g || g->streams[0] != s) return cudaErrorStreamCaptureUnsupported;
+  std::vector<char> reached(g->nodes.size());
+  for (const auto i : s->after) reached[i] = 1;
+  for (std::size_t i = g->nodes.size(); i-- > 0;)
+    if (reached[i])
+      for (const auto j : g->nodes[i].after) reached[j] = 1;
+  bool joined = true;
+  for (const char r : reached) joined = joined && r;
+  for (auto* t : g->streams) t->in = nullptr, t->after.clear();
+  g->streams.clear();
+  if (failed || !g->valid || !joined) {
+    const bool valid = g->valid;
+    --emu::driver().graphs;
+    delete g;
+    return failed ? cudaError_t(failed) : valid ? cudaErrorStreamCaptureUnjoined : cudaErrorStreamCaptureInvalidated;
+  }
+  *graph = g;
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t g, unsigned long long) {
+  EMULATED_CALL("cudaGraphInstantiate");
+  ++emu::driver().graphs;
+  *exec = new emulated_exec{*g};
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t s) {
+  EMULATED_CALL("cudaGraphLaunch");
+  emu::enqueue(s, [g = exec->graph] { g.run(); });
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphDestroy(cudaGraph_t g) {
+  --emu::driver().graphs;
+  delete g;
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  --emu::driver().graphs;
+  delete exec;
   return cudaSuccess;
 }
 
@@ -589,3 +714,4 @@ cudaError_t start(void (*kernel)(P...), dim3 grid, dim3 block, cudaStream_t stre
 
 }  // namespace modx::gpu
 #undef EMULATED_CALL
+#undef EMULATED_WAIT

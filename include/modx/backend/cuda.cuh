@@ -79,6 +79,47 @@ std::size_t basic_cuda<T>::allocations() const {
 }
 
 template <class T>
+struct basic_cuda<T>::recording::content {
+  gpu::recorded all;
+};
+template <class T>
+basic_cuda<T>::recording::recording() = default;
+template <class T>
+basic_cuda<T>::recording::recording(recording&&) noexcept = default;
+template <class T>
+typename basic_cuda<T>::recording& basic_cuda<T>::recording::operator=(recording&&) noexcept = default;
+template <class T>
+basic_cuda<T>::recording::~recording() = default;
+template <class T>
+void basic_cuda<T>::begin(const rehearsal* to_record) {
+  if (to_record) {
+    state_->device.begin_recording(to_record->table_bytes, to_record->reports);
+  } else {
+    state_->device.begin_rehearsal();
+  }
+}
+template <class T>
+typename basic_cuda<T>::rehearsal basic_cuda<T>::end_rehearsal() {
+  const auto [bytes, reports] = state_->device.end_rehearsal();
+  return {bytes, reports};
+}
+template <class T>
+typename basic_cuda<T>::recording basic_cuda<T>::end_recording() {
+  recording r;
+  r.content_ = owned<typename recording::content>(new typename recording::content{state_->device.end_recording()});
+  return r;
+}
+template <class T>
+void basic_cuda<T>::abandon() noexcept {
+  state_->device.abandon_step();
+}
+template <class T>
+void basic_cuda<T>::replay(const recording& r) {
+  if (!r) throw error("replay", "a recording", "an empty one");
+  state_->device.replay(r.content_->all);
+}
+
+template <class T>
 matrix<T> basic_cuda<T>::normal(std::size_t rows, std::size_t cols, T sd) {
   matrix<T> m(rows, cols);
   const random_stream random(state_->seed, "normal", state_->draws++);

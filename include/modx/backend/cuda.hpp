@@ -24,6 +24,20 @@ class basic_cuda {
  public:
   using scalar = T;
 
+  /// Operations recorded as a CUDA graph.  Lives no longer than its backend.
+  class recording {
+    friend basic_cuda;
+    struct content;
+    owned<content> content_;
+
+   public:
+    recording();
+    recording(recording&&) noexcept;
+    recording& operator=(recording&&) noexcept;
+    ~recording();
+    explicit operator bool() const { return bool(content_); }
+  };
+
   /// Throws where there is no such device, no driver for it, or no code for it in the program.
   explicit basic_cuda(std::uint64_t seed = 1, int device = 0);
   basic_cuda(basic_cuda&&) noexcept;
@@ -40,6 +54,28 @@ class basic_cuda {
   void synchronize() const;
   /// Blocks of device and pinned memory taken so far.
   std::size_t allocations() const;
+
+  // -- steps of fixed shapes (step_graphs.hpp)
+  /// What a recording needs room for.
+  struct rehearsal {
+    std::size_t table_bytes = 0, reports = 0;
+  };
+  /// Does work() in the way of record(): products on streams; it may take memory.
+  template <class F>
+  rehearsal rehearse(F&& work) {
+    begin(nullptr);
+    during(work);
+    return end_rehearsal();
+  }
+  /// What a work() that has been rehearsed asks for, undone.  Throws where it waits for the device, takes memory or uploads:
+  /// none of these can be replayed.
+  template <class F>
+  recording record(const rehearsal& r, F&& work) {
+    begin(&r);
+    during(work);
+    return end_recording();
+  }
+  void replay(const recording& r);
 
   /// Host matrix of normal draws with standard deviation `sd`; a different one at each call.
   matrix<T> normal(std::size_t rows, std::size_t cols, T sd = 1);
@@ -164,6 +200,21 @@ class basic_cuda {
   // -- optimisers
   void update(const sgd_step& step, std::span<const update_task<T>> tensors);
   void update(const adamw_step& step, std::span<const update_task<T>> tensors);
+
+ private:
+  void begin(const rehearsal* to_record);
+  rehearsal end_rehearsal();
+  recording end_recording();
+  void abandon() noexcept;
+  template <class F>
+  void during(F& work) {
+    try {
+      work();
+    } catch (...) {
+      abandon();
+      throw;
+    }
+  }
 };
 
 using cuda = basic_cuda<float>;

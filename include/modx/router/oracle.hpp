@@ -1,6 +1,6 @@
 // p = one-hot of the token's true domain: the upper bound of a router.
 #pragma once
-#include <modx/concepts.hpp>
+#include <modx/dataset.hpp>
 
 namespace modx::router {
 
@@ -10,19 +10,20 @@ struct oracle {
 
   template <Backend B>
   class bound {
-    std::size_t experts_;
+    device_matrix<B> eye_;  // row i of the identity for every token of domain i
+
+    static matrix<typename B::scalar> identity(std::size_t e) {
+      expect_positive("router::oracle", "experts", static_cast<long long>(e));
+      matrix<typename B::scalar> eye(e, e);
+      for (std::size_t i = 0; i < e; ++i) eye(i, i) = 1;
+      return eye;
+    }
 
    public:
-    bound(builder<B>&, const oracle&, shape io) : experts_(io.out) {
-      expect_positive("router::oracle", "experts", static_cast<long long>(experts_));
-    }
+    bound(builder<B>& b, const oracle&, shape io) : eye_(b.backend(), identity(io.out.size()), io.out) {}
     dense_routing<B> route(var<B> x) const {
-      auto& t = x.on();
       const auto d = domains("router::oracle", x);
-      // row i of the identity for every token of domain i
-      matrix<typename B::scalar> eye(experts_, experts_);
-      for (std::size_t i = 0; i < experts_; ++i) eye(i, i) = 1;
-      const auto p = ops::take_rows(t.input(eye), d.id, x.rows());
+      const auto p = ops::take_rows(x.on().tensor(eye_.data(), eye_.rows(), eye_.columns()), d.id, x.rows());
       return {{ops::affine(p, 1e4, -1e4)}, {p}};
     }
   };

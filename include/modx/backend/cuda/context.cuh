@@ -1,5 +1,5 @@
-// One device at work: streams, memory, pinned staging and what kernels report.  Everything is ordered by one stream;
-// products may fan out to more and come back.
+// One device at work: streams, memory, pinned staging, what kernels report, and steps recorded as graphs.  Everything is
+// ordered by one stream; products may fan out to more and come back.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -8,6 +8,7 @@
 #include <limits>
 #include <memory>
 #include <modx/backend/cuda/check.cuh>
+#include <modx/owned.hpp>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -35,16 +36,36 @@ struct geometry {
   dim3 grid, block;
 };
 
+/// An operation that may report.
+struct report {
+  const char *where, *noun;
+  std::size_t limit;
+};
+
+class context;
+/// A step as a graph, with the tables that its kernels read and the slots that they report to.
+struct recorded {
+  context* on = nullptr;
+  handle<cudaGraphExec_t, cudaGraphExecDestroy> graph;
+  std::byte* tables = nullptr;
+  std::size_t table_bytes = 0, report_count = 0;  // room for
+  std::vector<std::byte> image;  // what goes to `tables`
+  report_slot* slots = nullptr;
+  std::vector<report> reports;
+
+  recorded() = default;
+  recorded(recorded&& o) noexcept;
+  recorded& operator=(recorded&& o) = delete;
+  ~recorded();
+};
+
 class context {
  public:
   static constexpr std::size_t lanes = 4;  // streams that products may use
 
  private:
   static constexpr std::size_t report_slots = 256;
-  struct report {
-    const char *where, *noun;
-    std::size_t limit;
-  };
+  enum class mode : unsigned char { plain, rehearsing, recording };
   /// A stream with its own cuBLAS handle and workspace, so that its products have the same bits every time.
   struct lane {
     handle<cudaStream_t, cudaStreamDestroy> stream;
@@ -66,6 +87,12 @@ class context {
   std::unique_ptr<report_slot, closes<cudaFreeHost>> found_;  // pinned copy of slots_
   std::vector<report> reports_;
   std::size_t allocations_ = 0;
+  mode mode_ = mode::plain;
+  std::size_t table_bytes_ = 0, report_count_ = 0;  // since the last rehearsal began
+  owned<recorded> recorded_;                        // being made
+  std::size_t recordings_ = 0;                      // alive
+  std::vector<recorded*> replayed_;                 // since the last look at the reports
+  std::vector<void*> retired_;                      // memory that recordings may still use
 
   template <class P>
   P* pinned(std::size_t bytes) {
@@ -92,9 +119,16 @@ class context {
     MODX_CUDA_CHECK(cublasSetStream(h, l.stream.get()));
     MODX_CUDA_CHECK(cublasSetWorkspace(h, l.workspace, product_workspace));
   }
+  static std::size_t rounded(std::size_t bytes) { return (bytes + 255) & ~std::size_t(255); }
+  /// A recorded step is a fixed list of kernels.
+  void needs_plain_work(const char* what) const {
+    if (mode_ == mode::plain) return;
+    throw error("cuda, a recorded step", "kernels and products only",
+                std::string(what) + " (top-k routing and losses that read counts can't be recorded)");
+  }
   /// Copies to pinned memory; returns the place.
   std::size_t stage(const void* from, std::size_t bytes) {
-    const std::size_t size = (bytes + 255) & ~std::size_t(255);
+    const std::size_t size = rounded(bytes);
     if (size > staging_) {
       synchronize();
       deallocate(std::exchange(staged_, nullptr));
@@ -127,6 +161,7 @@ class context {
       if (l.workspace) deallocate(std::exchange(l.workspace, nullptr));
     for (void* p : {static_cast<void*>(staged_), scratch_, static_cast<void*>(slots_)})
       if (p) deallocate(p);
+    for (void* p : retired_) deallocate(p);
     if (lanes_[0].stream) (void)cudaStreamSynchronize(stream());
   }
   struct releaser {  // after a constructor that throws, too
@@ -166,7 +201,7 @@ class context {
     staging_ = staging_bytes;
     pinned_.reset(pinned<std::byte>(staging_));
     staged_ = static_cast<std::byte*>(allocate(staging_));
-    found_.reset(pinned<report_slot>(report_slots * sizeof(report_slot)));
+    found_.reset(pinned<report_slot>(2 * report_slots * sizeof(report_slot)));
     slots_ = static_cast<report_slot*>(allocate(report_slots * sizeof(report_slot)));
     forget_reports();
     reports_.reserve(report_slots);
@@ -187,6 +222,7 @@ class context {
   // -- memory
   void* allocate(std::size_t bytes) {
     void* p = nullptr;
+    if (mode_ == mode::recording) needs_plain_work("an allocation");
     ++allocations_;
     enter();
     MODX_CUDA_CHECK(cudaMallocFromPoolAsync(&p, std::max<std::size_t>(bytes, 1), pool_.get(), stream()));
@@ -194,6 +230,7 @@ class context {
   }
   void deallocate(void* p) noexcept {
     if (!p) return;
+    if (mode_ == mode::recording) return retired_.push_back(p);
     (void)cudaSetDevice(device_);
     (void)cudaFreeAsync(p, stream());
   }
@@ -202,7 +239,11 @@ class context {
   T* scratch(std::size_t n) {
     const std::size_t bytes = n * sizeof(T);
     if (bytes > scratch_bytes_) {
-      deallocate(std::exchange(scratch_, nullptr));
+      if (recordings_) {
+        retired_.push_back(std::exchange(scratch_, nullptr));
+      } else {
+        deallocate(std::exchange(scratch_, nullptr));
+      }
       scratch_bytes_ = 0;
       const std::size_t size = std::max<std::size_t>(bytes + bytes / 2, 4096);
       scratch_ = allocate(size);
@@ -216,12 +257,15 @@ class context {
   const T* table(std::span<const T> entries) {
     static_assert(std::is_trivially_copyable_v<T>);
     enter();
+    if (mode_ == mode::recording) return reinterpret_cast<const T*>(recorded_table(entries.data(), entries.size_bytes()));
+    table_bytes_ += rounded(entries.size_bytes());
     const std::size_t at = stage(entries.data(), entries.size_bytes());
     std::byte* const device = staged_ + at;
     if (!entries.empty()) copy_staged(device, at, entries.size_bytes());
     return reinterpret_cast<const T*>(device);
   }
   void upload(void* device, const void* host, std::size_t bytes) {
+    needs_plain_work("an upload");
     if (bytes == 0) return;
     enter();
     if (bytes <= staging_ / 8) return copy_staged(device, stage(host, bytes), bytes);  // needn't wait
@@ -230,6 +274,7 @@ class context {
   }
   /// Waits for the device; throws what its kernels have reported.
   void download(void* host, const void* device, std::size_t bytes) {
+    needs_plain_work("a download");
     enter();
     if (bytes) MODX_CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream()));
     settle();
@@ -239,28 +284,91 @@ class context {
   // -- reports of kernels
   /// A slot for one operation `where` that reads a `noun` below `limit` for each token.
   report_slot* reporter(const char* where, std::size_t limit, const char* noun = "id") {
-    if (reports_.size() == report_slots) settle();
+    if (mode_ == mode::recording) {
+      auto& r = *recorded_;
+      if (r.reports.size() == r.report_count) throw error("cuda, a recorded step", "the rehearsed work", "more");
+      r.reports.push_back({where, noun, limit});
+      return r.slots + (r.reports.size() - 1);
+    }
+    ++report_count_;
+    if (reports_.size() == report_slots) collect();
     reports_.push_back({where, noun, limit});
     return slots_ + (reports_.size() - 1);
   }
   /// Waits, and throws the first report.
   void settle() {
-    enter();
-    const std::size_t n = reports_.size();
-    if (n)
-      MODX_CUDA_CHECK(cudaMemcpyAsync(found_.get(), slots_, n * sizeof(report_slot), cudaMemcpyDeviceToHost, stream()));
-    synchronize();
-    for (std::size_t i = 0; i < n; ++i) {
-      const report_slot slot = found_.get()[i];
-      if (slot == nothing_to_report) continue;
-      const report r = reports_[i];
-      forget_reports();
-      throw error(std::string(r.where) + ", " + r.noun + " of token " + std::to_string(slot >> 32),
-                  "0 <= " + std::string(r.noun) + " < " + std::to_string(r.limit),
-                  std::to_string(static_cast<std::int32_t>(slot & 0xffffffffu)));
-    }
-    reports_.clear();
+    needs_plain_work("a wait");
+    collect();
   }
+
+  // -- steps of fixed shapes
+  /// In a rehearsal, or being recorded?
+  bool step_is_fixed() const { return mode_ != mode::plain; }
+  void begin_rehearsal() {
+    needs_plain_work("another recorded step");
+    table_bytes_ = report_count_ = 0;
+    mode_ = mode::rehearsing;
+  }
+  /// Bytes of tables, and reports.
+  std::pair<std::size_t, std::size_t> end_rehearsal() {
+    mode_ = mode::plain;
+    return {table_bytes_, report_count_};
+  }
+  void begin_recording(std::size_t table_bytes, std::size_t reports) {
+    needs_plain_work("another recorded step");
+    if (reports > report_slots)
+      throw error("cuda, a recorded step", "at most " + std::to_string(report_slots) + " operations that check ids",
+                  std::to_string(reports));
+    recorded_ = make_owned<recorded>();
+    auto& r = *recorded_;
+    r.on = this, ++recordings_;
+    r.tables = static_cast<std::byte*>(allocate(table_bytes));
+    r.slots = static_cast<report_slot*>(allocate(reports * sizeof(report_slot)));
+    MODX_CUDA_CHECK(cudaMemsetAsync(r.slots, 0xff, reports * sizeof(report_slot), stream()));
+    r.table_bytes = table_bytes, r.report_count = reports;
+    r.image.reserve(table_bytes), r.reports.reserve(reports);
+    MODX_CUDA_CHECK(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal));
+    mode_ = mode::recording;
+  }
+  recorded end_recording() {
+    mode_ = mode::plain;
+    const owned<recorded> r(std::move(recorded_));
+    cudaGraph_t graph = nullptr;
+    MODX_CUDA_CHECK(cudaStreamEndCapture(stream(), &graph));
+    const handle<cudaGraph_t, cudaGraphDestroy> keeper(graph);
+    cudaGraphExec_t ready = nullptr;
+    MODX_CUDA_CHECK(cudaGraphInstantiate(&ready, graph, 0));
+    r->graph.reset(ready);
+    upload(r->tables, r->image.data(), r->image.size());
+    return std::move(*r);
+  }
+  void abandon_step() noexcept {
+    if (std::exchange(mode_, mode::plain) == mode::rehearsing) return;
+    cudaGraph_t graph = nullptr;
+    (void)cudaStreamEndCapture(stream(), &graph);
+    (void)cudaGetLastError();
+    if (graph) (void)cudaGraphDestroy(graph);
+    recorded_ = {};
+  }
+  void replay(recorded& r) {
+    needs_plain_work("a replay");
+    enter();
+    std::size_t pending = r.reports.size();
+    bool known = false;
+    for (const auto* p : replayed_) pending += p->reports.size(), known = known || p == &r;
+    if (!known && pending > report_slots) collect();
+    if (!known) replayed_.push_back(&r);
+    MODX_CUDA_CHECK(cudaGraphLaunch(r.graph.get(), stream()));
+  }
+  void forget(recorded& r) noexcept {
+    std::erase(replayed_, &r);
+    deallocate(r.tables), deallocate(r.slots);
+    if (--recordings_ == 0) {
+      for (void* p : retired_) deallocate(p);
+      retired_.clear();
+    }
+  }
+  void moved(recorded* from, recorded* to) noexcept { std::replace(replayed_.begin(), replayed_.end(), from, to); }
 
   // -- products
   cublasHandle_t blas(std::size_t i = 0) {
@@ -290,10 +398,57 @@ class context {
   }
 
  private:
+  /// Looks at what kernels have reported; throws the first.
+  void collect() {
+    enter();
+    std::size_t n = 0;
+    const auto copy = [&](const report_slot* from, std::size_t count) {
+      if (count)
+        MODX_CUDA_CHECK(cudaMemcpyAsync(found_.get() + n, from, count * sizeof(report_slot), cudaMemcpyDeviceToHost, stream()));
+      n += count;
+    };
+    copy(slots_, reports_.size());
+    for (const auto* r : replayed_) copy(r->slots, r->reports.size());
+    synchronize();
+    n = 0;
+    const auto look = [&](const std::vector<report>& list) {
+      for (const report& r : list) {
+        const report_slot slot = found_.get()[n++];
+        if (slot == nothing_to_report) continue;
+        const report said = r;
+        forget_reports();
+        throw error(std::string(said.where) + ", " + said.noun + " of token " + std::to_string(slot >> 32),
+                    "0 <= " + std::string(said.noun) + " < " + std::to_string(said.limit),
+                    std::to_string(static_cast<std::int32_t>(slot & 0xffffffffu)));
+      }
+    };
+    look(reports_);
+    for (const auto* r : replayed_) look(r->reports);
+    reports_.clear(), replayed_.clear();
+  }
   void forget_reports() {
-    reports_.clear();
+    for (auto* r : replayed_)
+      MODX_CUDA_CHECK(cudaMemsetAsync(r->slots, 0xff, r->reports.size() * sizeof(report_slot), stream()));
+    reports_.clear(), replayed_.clear();
     MODX_CUDA_CHECK(cudaMemsetAsync(slots_, 0xff, report_slots * sizeof(report_slot), stream()));
   }
+  std::byte* recorded_table(const void* from, std::size_t bytes) {
+    auto& r = *recorded_;
+    const std::size_t at = r.image.size();
+    if (at + rounded(bytes) > r.table_bytes) throw error("cuda, a recorded step", "the rehearsed work", "more");
+    r.image.resize(at + rounded(bytes));
+    if (bytes) std::memcpy(r.image.data() + at, from, bytes);
+    return r.tables + at;
+  }
 };
+
+inline recorded::recorded(recorded&& o) noexcept
+    : on(std::exchange(o.on, nullptr)), graph(std::move(o.graph)), tables(o.tables), table_bytes(o.table_bytes),
+      report_count(o.report_count), image(std::move(o.image)), slots(o.slots), reports(std::move(o.reports)) {
+  if (on) on->moved(&o, this);
+}
+inline recorded::~recorded() {
+  if (on) on->forget(*this);
+}
 
 }  // namespace modx::gpu

@@ -161,7 +161,12 @@ class multiplier {
   }
   /// Many small products gain more from one call than each loses by its tile.  Unmeasured: the limit is 64 x 1024 x
   /// 1024.
-  bool prefers_groups() const {
+  bool prefers_groups(const context& device) const {
+    if (device.step_is_fixed()) {  // the grouped call reads its sizes on the host
+      if (engine == product_engine::grouped)
+        throw error("gemm in a recorded step", "product_engine automatic or streams", "grouped");
+      return false;
+    }
     if (engine != product_engine::automatic) return engine == product_engine::grouped;
     double work = 0;
     for (const auto& p : products_) work += double(p.m) * double(p.n) * double(p.k);
@@ -176,7 +181,7 @@ class multiplier {
     products_.clear(), endings_.clear();
     ending_blocks_ = 0;
     for (const auto& t : tasks) add(t);
-    if (products_.size() > 1 && prefers_groups()) {
+    if (products_.size() > 1 && prefers_groups(device)) {
       grouped(device);
     } else if (!products_.empty()) {
       on_streams(device);
