@@ -1,8 +1,10 @@
 # What each component needs: package, Debian's name for it, arguments of find_package.  The build, modxConfig.cmake and
 # the checks of the packages all read this table.
-set(modx_components core cpu analysis io text)
+set(modx_components core cpu cuda analysis io text)
 set(modx_core_needs "Eigen3 libeigen3-dev 3.4 CONFIG" "Random123 librandom123-dev" "Threads libc6-dev")
 set(modx_cpu_needs "")
+set(modx_cuda_needs "CUDAToolkit nvidia-cuda-toolkit 12.5")  # cuBLAS's grouped products
+set(modx_cuda_extends cpu)
 set(modx_analysis_needs "nlohmann_json nlohmann-json3-dev 3.11 CONFIG")
 set(modx_io_needs ${modx_analysis_needs} "ZLIB zlib1g-dev" "xxHash libxxhash-dev")
 set(modx_io_extends analysis)

@@ -1,6 +1,6 @@
 # Fails unless modx brings its consumer nothing but C++20, and modx::cpu MODX_COMPILED: no flags, no settings, no targets
 # and no variables of its own.  Included by the outside projects after modx has come.
-foreach(target IN ITEMS modx::modx modx::cpu modx::analysis modx::io modx::text)
+foreach(target IN ITEMS modx::modx modx::cpu modx::cuda modx::analysis modx::io modx::text)
   if(NOT TARGET ${target})
     continue()
   endif()
@@ -11,6 +11,8 @@ foreach(target IN ITEMS modx::modx modx::cpu modx::analysis modx::io modx::text)
       set(expected cxx_std_20)
     elseif(target STREQUAL modx::cpu AND property STREQUAL COMPILE_DEFINITIONS)
       set(expected MODX_COMPILED)
+    elseif(target STREQUAL modx::cuda AND property STREQUAL COMPILE_DEFINITIONS)
+      set(expected MODX_CUDA)
     endif()
     if(NOT found STREQUAL expected)
       message(SEND_ERROR "${target} brings ${property}: expected ${expected}, found ${found}")

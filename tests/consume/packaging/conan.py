@@ -138,6 +138,8 @@ targets = set()
 for name in os.listdir(package_folder):
     targets |= set(re.findall(r"^add_library\((modx::\w+)", load(None, os.path.join(package_folder, name)), re.M))
 
+targets.discard("modx::cuda")  # not built by the recipe
+
 # -- the recipe
 shutil.rmtree(binary, ignore_errors=True)
 for options, components in (({}, ["core", "cpu"]), ({"analysis": True}, ["core", "cpu", "analysis"]),

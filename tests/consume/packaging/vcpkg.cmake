@@ -38,6 +38,7 @@ string(JSON name GET "${manifest}" name)
 string(JSON version GET "${manifest}" version)
 expect("the port's name" modx "${name}")
 expect("the port's version" "${VERSION}" "${version}")
+list(REMOVE_ITEM modx_components cuda)  # the port doesn't build it
 foreach(component IN LISTS modx_components)
   set(needs)
   foreach(need IN LISTS modx_${component}_needs)
