@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Times the same work in modx and in a tuned PyTorch, interleaved in one run, and prints both with ratios and floors.
 
-    compare_torch.py {mlp,cnn,moe,gemm,mnist,all} [--threads 1 2] [--json FILE] [--markdown FILE]
+    compare_torch.py {mlp,cnn,moe,gemm,lm,qwen3,mnist,all} [--threads 1 2] [--json FILE] [--markdown FILE]
 
-modx's side: BUILD/benchmarks/{train_step,kernels} and, for mnist, BUILD/examples/red_mnist (preset cpu).
+modx's side: BUILD/benchmarks/{train_step,kernels,qwen3} and, for mnist, BUILD/examples/red_mnist (preset cpu).
 The peer is probed under several environments (BLAS library and kernel, malloc, denormals, vector width, memory format)
 and the fastest is used for each item; the default environment is reported beside it.
 Exit status: 0 measured, 77 PyTorch is not installed, 2 something needed is missing, 1 a program failed.
@@ -53,7 +53,7 @@ def options():
 
 def missing(o, items):
     """What the build folder or the data folder lacks for this work."""
-    needed = [os.path.join("benchmarks", program) for program in ("kernels", "train_step") if items]
+    needed = [os.path.join("benchmarks", program) for program in ("kernels", "qwen3", "train_step") if items]
     if o.work in ("mnist", "all"):
         needed.append(os.path.join("examples", "red_mnist"))
         if not os.path.isdir(o.data_dir):

@@ -5,12 +5,20 @@ MLP = (784, 256, 256, 10)
 BATCH = 128
 MOE = {"tokens": 1024, "d": 256, "f": 1024, "experts": 8, "k": 2}
 
+LM = {"blocks": 4, "d": 256, "f": 1024, "heads": 4, "vocabulary": 8192, "sequences": 8, "length": 128}
+QWEN = {"blocks": 28, "d": 1024, "f": 3072, "heads": 16, "kv_heads": 8, "head_dim": 128, "vocabulary": 151936, "base": 1e6, "eps": 1e-6}
+
 MLP_FORWARD = 2 * sum(a * b for a, b in zip(MLP, MLP[1:]))
 MLP_STEP = 3 * MLP_FORWARD - 2 * MLP[0] * MLP[1]  # no gradient for the images
 CNN_FIRST = 2 * 28 * 28 * 9 * 32
 CNN_FORWARD = CNN_FIRST + 2 * (14 * 14 * 9 * 32 * 64 + 3136 * 128 + 128 * 10)
 CNN_STEP = 3 * CNN_FORWARD - CNN_FIRST
 MOE_FORWARD = MOE["k"] * 2 * 2 * MOE["d"] * MOE["f"]  # per token, router left out
+LM_FORWARD = 2 * (LM["blocks"] * (4 * LM["d"] ** 2 + 2 * LM["d"] * LM["f"] + LM["length"] * LM["d"]) + LM["d"] * LM["vocabulary"])  # per token
+_heads = QWEN["heads"] * QWEN["head_dim"]
+_qkv = _heads + 2 * QWEN["kv_heads"] * QWEN["head_dim"]
+QWEN_BLOCKS = 2 * QWEN["blocks"] * (QWEN["d"] * (_qkv + _heads) + 3 * QWEN["d"] * QWEN["f"])  # per token, attention left out
+QWEN_HEAD = 2 * QWEN["d"] * QWEN["vocabulary"]
 
 
 @dataclass(frozen=True)
@@ -56,5 +64,10 @@ ITEMS = {i.name: i for i in (
     item("moe_forward", f"{_moe}, forward", "moe", "tokens/s", MOE["tokens"], MOE_FORWARD, ("moe_forward",), ("eigen_moe_forward",)),
     item("moe_forward_backward", f"{_moe}, forward + backward", "moe", "tokens/s", MOE["tokens"], 3 * MOE_FORWARD,
          ("moe_forward_backward",), ("eigen_moe_forward_backward",)),
+    item("lm_adamw", "Transformer LM step, 4 blocks d=256 V=8192, 8 x 128 tokens, AdamW", "lm", "tokens/s",
+         LM["sequences"] * LM["length"], 3 * LM_FORWARD, ("lm_adamw",), (), ("foreach",)),
+    item("qwen3_encode", "Qwen3-0.6B shape, hidden states of 16 x 32 tokens", "qwen3", "tokens/s", 512, QWEN_BLOCKS, ("qwen3_encode",)),
+    item("qwen3_prefill", "Qwen3-0.6B shape, prefill 512 tokens", "qwen3", "tokens/s", 512, QWEN_BLOCKS + QWEN_HEAD / 512, ("qwen3_prefill",)),
+    item("qwen3_decode", "Qwen3-0.6B shape, decode 64 tokens", "qwen3", "tokens/s", 64, QWEN_BLOCKS + QWEN_HEAD, ("qwen3_decode",)),
     gemm(64, 1024, 1024), gemm(512, 1024, 1024), gemm(64, 256, 1024, experts=8))}
-GROUPS = ("mlp", "cnn", "moe", "gemm")
+GROUPS = ("mlp", "cnn", "moe", "gemm", "lm", "qwen3")

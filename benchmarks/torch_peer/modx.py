@@ -9,11 +9,11 @@ SPECIAL = r"[][().+*?^$|{}\\]"  # characters of an extended regular expression
 
 
 class programs:
-    """The programs `floor`, `kernels` and `train_step` under BUILD/benchmarks; a benchmark that does not exist measures as None."""
+    """The programs `floor`, `kernels`, `qwen3` and `train_step` under BUILD/benchmarks; a benchmark that does not exist measures as None."""
 
     def __init__(self, build_dir, report=print):
         self.folder, self.report, self.context, self.warned = os.path.join(build_dir, "benchmarks"), report, {}, {}
-        self.names = {program: self._list(program) for program in ("floor", "kernels", "train_step")}
+        self.names = {program: self._list(program) for program in ("floor", "kernels", "qwen3", "train_step")}
 
     def find(self, benchmarks, threads):
         """(program, registered name) of the first of these benchmarks that exists, as B/threads:N or B/N plus suffixes such as /real_time."""
