@@ -76,6 +76,16 @@ TEST_CASE("training steps after the first allocate nothing") {
     });
 }
 
+TEST_CASE("training steps after the first allocate nothing with couplings and ghosts") {
+  cpu backend{1, 1};
+  const zoo::batch<float> data(37, zoo::rows_of_20, 5);
+  auto m = build(backend, zoo::talking(), zoo::rows_of_20);
+  matrix<float> levels(2, 2);
+  levels(0, 0) = 0.5f;
+  m.find("coupling.ghosts.levels").set(levels);
+  CHECK(later_steps(m, optimizer::adamw{}, data, 0.1) == std::vector<std::size_t>(5, 0));
+}
+
 TEST_CASE("a larger batch grows the arenas once, a smaller one never") {
   cpu backend{1, 1};
   auto m = build(backend, zoo::sparse(), zoo::rows_of_20);

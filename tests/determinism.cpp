@@ -57,6 +57,11 @@ TEST_CASE("training gives the same bits for any number of threads and every time
   });
 }
 
+TEST_CASE("experts that hear each other train to the same bits for any number of threads") {
+  const auto first = train(zoo::talking(), zoo::rows_of_20, 1);
+  for (const int threads : {2, 3}) CHECK(train(zoo::talking(), zoo::rows_of_20, threads) == first);
+}
+
 TEST_CASE("larger layers, cut into tasks, give the same bits for any number of threads") {
   const auto spec = module::mixture{.base = module::linear{}, .experts = expert::mlp{.hidden = 160},
                                     .router = router::top_k{.k = 2}, .combiner = combiner::residual{}, .n_experts = 4};

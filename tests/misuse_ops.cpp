@@ -377,6 +377,29 @@ table experts() {
     true_gradient("sum_experts", [](var v) { return ops::sum_experts(blocks(v, 2)) * ops::sum_experts(blocks(v * v, 2)); }, {2, 4});
   }, ""});
 
+  t.push_back({"mean_experts", "a column more", [] { ops::mean_experts(blocks(x(3, 7), 2)); }, "outputs: expected 2 equal blocks of columns, found 7 columns"});
+  t.push_back({"mean_experts", "a column less", [] { ops::mean_experts(blocks(x(3, 5), 2)); }, "outputs: expected 2 equal blocks of columns, found 5 columns"});
+  t.push_back({"mean_experts", "e = 0", [] { ops::mean_experts(blocks(x(3, 6), 0)); }, "mean_experts: expected an expert that is there, found none"});
+  t.push_back({"mean_experts", "nobody is there", [] {
+    const double nobody[] = {0, 0};
+    auto o = blocks(x(3, 6), 2);
+    o.presence = nobody;
+    ops::mean_experts(o);
+  }, "mean_experts: expected an expert that is there, found none"});
+  t.push_back({"mean_experts", "presences for other experts", [] {
+    const double three[] = {1, 1, 1};
+    auto o = blocks(x(3, 6), 2);
+    o.presence = three;
+    ops::mean_experts(o);
+  }, "input: expected 2 values, found 3"});
+  t.push_back({"mean_experts", "no rows", [] { has_shape(ops::mean_experts(blocks(x(0, 6), 2)), 0, 3); }, ""});
+  t.push_back({"mean_experts", "no columns", [] { has_shape(ops::mean_experts(blocks(x(3, 0), 2)), 3, 0); }, ""});
+  t.push_back({"mean_experts", "huge", [] { ops::mean_experts(blocks(nowhere(huge, 1), 1)); }, no_memory});
+  t.push_back({"mean_experts", "NaN row", [] { nan_stays_in_its_row([](var v) { return ops::mean_experts(blocks(v, 2)); }, 3, 6); }, ""});
+  t.push_back({"mean_experts", "aliased", [] {
+    true_gradient("mean_experts", [](var v) { return ops::mean_experts(blocks(v, 2)) * ops::mean_experts(blocks(v * v, 2)); }, {2, 4});
+  }, ""});
+
   t.push_back({"mix_experts", "a row more", [] { ops::mix_experts(x(3, 2), blocks(x(3, 6), 2)); }, "mix_experts: expected a matrix 2 x 2, or 3 x 4, found 3 x 2"});
   t.push_back({"mix_experts", "a column more", [] { ops::mix_experts(x(2, 3), blocks(x(3, 6), 2)); }, "mix_experts: expected a matrix 2 x 2, or 3 x 4, found 2 x 3"});
   t.push_back({"mix_experts", "a column less", [] { ops::mix_experts(x(2, 1), blocks(x(3, 6), 2)); }, "mix_experts: expected a matrix 2 x 2, or 3 x 4, found 2 x 1"});

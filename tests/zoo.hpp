@@ -1,7 +1,11 @@
-// Four small architectures with a batch each: what allocation, determinism and aliveness are tested on.
+// Small architectures with a batch each: what allocation, determinism and aliveness are tested on.
 #pragma once
 #include <modx/backend/cpu.hpp>
+#include <modx/combiner/projected_mean.hpp>
 #include <modx/combiner/residual.hpp>
+#include <modx/coupling/ghost.hpp>
+#include <modx/coupling/graph.hpp>
+#include <modx/coupling/hypergraph.hpp>
 #include <modx/expert/linear.hpp>
 #include <modx/expert/mlp.hpp>
 #include <modx/module/conv2d.hpp>
@@ -12,6 +16,7 @@
 #include <modx/module/sequential.hpp>
 #include <modx/router/softmax.hpp>
 #include <modx/router/top_k.hpp>
+#include <modx/router/uniform.hpp>
 #include <modx/train.hpp>
 
 namespace zoo {
@@ -33,6 +38,17 @@ inline auto conv() {
                             module::linear{});
 }
 
+/// Experts in groups, read out by a projection.
+inline auto grouped() {
+  return module::mixture{.experts = expert::mlp{.hidden = 9}, .router = router::uniform{},
+                         .combiner = combiner::projected_mean{}, .coupling = coupling::hypergraph{}, .n_experts = 4};
+}
+/// Experts that hear each other, and ghosts among them.
+inline auto talking() {
+  return module::mixture{.experts = expert::mlp{.hidden = 9}, .router = router::softmax{},
+                         .coupling = coupling::ghost{.inner = coupling::graph{}, .ghosts = 2, .window = 4}, .n_experts = 3};
+}
+
 constexpr std::size_t classes = 6;
 inline const shape rows_of_20{.in = 20, .out = classes}, images{.in = {8, 8, 2}, .out = classes};
 
@@ -43,6 +59,7 @@ void for_each(F&& f) {
   f("dense mixture", dense(), rows_of_20);
   f("top-k mixture", sparse(), rows_of_20);
   f("conv net", conv(), images);
+  f("grouped experts", grouped(), rows_of_20);
 }
 
 /// A batch with labels, from the seed.

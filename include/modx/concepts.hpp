@@ -57,13 +57,29 @@ using routing_t = decltype(std::declval<const bound_t<S, B>&>().route(std::declv
 template <class S, class B>
 using outputs_t = std::conditional_t<std::same_as<routing_t<S, B>, dense_routing<B>>, outputs<B>, slot_outputs<B>>;
 
-// ---- Combiner: what it takes says what it needs --------------------------------------------------------------------
+// ---- Combiner: what it takes says what it needs; a plain value, or a spec whose bound<Backend> has parameters --------
+template <class C, class B> concept BindsToWidth =
+    requires(builder<B>& b, const C& c, std::size_t width) { bound_t<C, B>(b, c, width); };
+namespace detail {
+template <class C, class B>
+struct combiner_at_work {
+  using type = C;
+};
+template <class C, class B>
+  requires BindsToWidth<C, B>
+struct combiner_at_work<C, B> {
+  using type = bound_t<C, B>;
+};
+}  // namespace detail
+/// What combines: the combiner itself, or its bound<B>.
+template <class C, class B>
+using combiner_t = typename detail::combiner_at_work<C, B>::type;
 template <class C, class B, class Y, class R> concept CombinesBase =
-    requires(const C c, var<B> base, const Y& y, const R& r) { { c.combine(base, y, r) } -> std::same_as<var<B>>; };
+    requires(const combiner_t<C, B>& c, var<B> base, const Y& y, const R& r) { { c.combine(base, y, r) } -> std::same_as<var<B>>; };
 template <class C, class B, class Y, class R> concept CombinesOutputs =
-    requires(const C c, const Y& y, const R& r) { { c.combine(y, r) } -> std::same_as<var<B>>; };
+    requires(const combiner_t<C, B>& c, const Y& y, const R& r) { { c.combine(y, r) } -> std::same_as<var<B>>; };
 template <class C, class B, class Y> concept CombinesDomains =
-    requires(const C c, const Y& y, domain_ids d) { { c.combine(y, d) } -> std::same_as<var<B>>; };
+    requires(const combiner_t<C, B>& c, const Y& y, domain_ids d) { { c.combine(y, d) } -> std::same_as<var<B>>; };
 template <class C, class B, class Y, class R> concept Combiner =
     std::regular<C> && (CombinesBase<C, B, Y, R> || CombinesOutputs<C, B, Y, R> || CombinesDomains<C, B, Y>);
 
@@ -73,6 +89,17 @@ template <class S, class B> concept BindsToExperts =
 template <class S, class B, class Y> concept Couples = requires(const bound_t<S, B>& c, const Y& y) {
   { c.couple(y) } -> std::same_as<Y>;
 };
+/// Knows of experts that are not there, or partly: what coupling::ghost needs of what it wraps.
+template <class S, class B> concept CouplesPresent =
+    requires(const bound_t<S, B>& c, const outputs<B>& y, std::span<const typename B::scalar> presence) {
+  { c.couple(y, presence) } -> std::same_as<outputs<B>>;
+};
+/// Experts that a coupling adds to those of a mixture.
+template <class S>
+std::size_t added_experts(const S& s) {
+  if constexpr (requires { { s.added_experts() } -> std::convertible_to<std::size_t>; }) return s.added_experts();
+  return 0;
+}
 template <class S, class B> concept CouplingGraph = std::regular<S> && BindsToExperts<S, B> && Couples<S, B, outputs<B>>;
 
 // ---- Loss, Optimizer, Schedule --------------------------------------------------------------------------------------
@@ -114,6 +141,8 @@ struct refused {
   dense_routing<B> route(var<B>) const { return {}; }
   template <class Y>
   Y couple(const Y& y) const { return y; }
+  template <class Y, class A>
+  Y couple(const Y& y, const A&) const { return y; }
 };
 namespace detail {
 template <class S, class B, bool fine>
@@ -172,9 +201,12 @@ consteval bool check_combiner() {
   constexpr bool regular = std::regular<C>;
   static_assert(regular, "modx: a Combiner must be copyable and comparable: add  bool operator==(const C&) "
                                  "const = default;");
-  static_assert(some || !dense, "modx: a Combiner needs  modx::var<B> combine([modx::var<B> base,] const "
+  constexpr bool unbound = !some && !BindsToWidth<C, B> && requires { typename C::template bound<B>; };
+  static_assert(!unbound, "modx: a Combiner with  template <modx::Backend B> class bound  needs  "
+                          "bound(modx::builder<B>&, const Spec&, std::size_t width)");
+  static_assert(some || unbound || !dense, "modx: a Combiner needs  modx::var<B> combine([modx::var<B> base,] const "
                                 "modx::outputs<B>& y, const modx::dense_routing<B>& r) const");
-  static_assert(some || dense, "modx: this Combiner takes every expert's output and dense weights, but the router "
+  static_assert(some || unbound || dense, "modx: this Combiner takes every expert's output and dense weights, but the router "
                                "wakes k experts a token (top_k): combine modx::slot_outputs<B> by "
                                "modx::top_k_routing<B>, or route densely");
   static_assert(!some || has_base || CombinesOutputs<C, B, Y, R> || CombinesDomains<C, B, Y>,
@@ -198,6 +230,15 @@ consteval bool check_coupling() {
     static_assert(regular, "modx: a Coupling spec must be copyable and comparable: add  bool "
                                    "operator==(const S&) const = default;");
   }
+  return true;
+}
+template <class S, class B>
+consteval bool check_present_coupling() {
+  static_assert(check_coupling<S, B, outputs<B>>());
+  if constexpr (BindsToExperts<S, B> && Couples<S, B, outputs<B>>)
+    static_assert(CouplesPresent<S, B>, "modx: coupling::ghost wraps a Coupling that knows how far each expert is there: "
+                                        "modx::outputs<B> couple(const modx::outputs<B>& y, "
+                                        "std::span<const typename B::scalar> presence) const");
   return true;
 }
 template <class L, class B, class Target>

@@ -152,6 +152,7 @@ class fitter {
       if (p->trainable()) trained_.push_back(p);
     }
     if (trained_.empty()) throw error("fit '" + options.name + "'", "at least one trainable parameter", "none");
+    trained_.insert(trained_.end(), model.states().begin(), model.states().end());  // they go where the weights go
     if (options.graphs) {
       if constexpr (records) {
         graphs_ = make_owned<step_graphs<B>>(model.backend());

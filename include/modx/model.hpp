@@ -14,7 +14,7 @@ class model {
   S spec_;
   shape io_;
   owned<parameter_list<B>> owned_;
-  std::vector<parameter<B>*> list_;
+  std::vector<parameter<B>*> list_, states_;
   owned<tape<B>> tape_;
   bound_type bound_;
 
@@ -31,9 +31,10 @@ class model {
       : backend_(&backend), spec_(spec), io_(io), owned_(make_owned<parameter_list<B>>()),
         tape_(make_owned<tape<B>>(backend)), bound_(make(backend, *owned_, spec, io, seed)) {
     for (auto& p : *owned_) {
-      for (auto* q : list_)
-        if (q->name() == p->name()) throw error("build", "one parameter called '" + p->name() + "'", "two");
-      list_.push_back(p.get());
+      for (auto& q : *owned_)
+        if (q.get() != p.get() && q->name() == p->name())
+          throw error("build", "one parameter called '" + p->name() + "'", "two");
+      (p->is_state() ? states_ : list_).push_back(p.get());
     }
   }
 
@@ -45,13 +46,15 @@ class model {
   tape<B>& tape_of_step() { return *tape_; }
 
   std::span<parameter<B>* const> parameters() const { return list_; }
+  /// What is saved with the parameters and not trained, such as the levels of ghosts.
+  std::span<parameter<B>* const> states() const { return states_; }
   std::size_t parameter_count() const {
     std::size_t n = 0;
     for (auto* p : list_) n += p->size();
     return n;
   }
   parameter<B>& find(std::string_view name) const {
-    for (auto* p : list_)
+    for (const auto& p : *owned_)
       if (p->name() == name) return *p;
     throw error("model: no parameter called '" + std::string(name) + "'");
   }
@@ -118,12 +121,13 @@ void build(B&&, const S&, shape, std::uint64_t = 0) {
   static_assert(check_backend<std::remove_cvref_t<B>>());
 }
 
-/// Copies values between models by name; both must have the parameters that match `pattern`.
+/// Copies values, and states, between models by name; both must have those that match `pattern`.
 template <class From, class To>
 void copy_parameters(const From& from, To& to, std::string_view pattern = "*") {
   bool any = false;
-  for (auto* p : from.parameters())
-    if (matches(pattern, p->name())) to.find(p->name()).set(p->host()), any = true;
+  for (const auto list : {from.parameters(), from.states()})
+    for (auto* p : list)
+      if (matches(pattern, p->name())) to.find(p->name()).set(p->host()), any = true;
   if (!any) throw error("copy_parameters: no parameter matches '" + std::string(pattern) + "'");
 }
 

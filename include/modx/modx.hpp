@@ -3,10 +3,13 @@
 #include <modx/backend/cpu.hpp>
 #include <modx/compiled.hpp>
 #include <modx/combiner/oracle.hpp>
+#include <modx/combiner/projected_mean.hpp>
 #include <modx/combiner/residual.hpp>
 #include <modx/combiner/residual_sum.hpp>
 #include <modx/combiner/softmax.hpp>
 #include <modx/combiner/uniform.hpp>
+#include <modx/coupling/ghost.hpp>
+#include <modx/coupling/ghost_controller.hpp>
 #include <modx/coupling/graph.hpp>
 #include <modx/coupling/hypergraph.hpp>
 #include <modx/coupling/none.hpp>
@@ -16,10 +19,15 @@
 #include <modx/expert/mlp.hpp>
 #include <modx/expert/transformer_block.hpp>
 #include <modx/fit.hpp>
+#include <modx/ghosts.hpp>
 #include <modx/loss/cross_entropy.hpp>
+#include <modx/loss/ghost_background.hpp>
 #include <modx/loss/load_balance.hpp>
 #include <modx/loss/mse.hpp>
+#include <modx/loss/orthogonality.hpp>
+#include <modx/loss/orthogonality_controller.hpp>
 #include <modx/loss/router_z.hpp>
+#include <modx/loss/weight_orthogonality.hpp>
 #include <modx/model.hpp>
 #include <modx/module/attention.hpp>
 #include <modx/module/conv2d.hpp>
@@ -51,5 +59,6 @@
 #include <modx/schedule/cosine.hpp>
 #include <modx/schedule/linear.hpp>
 #include <modx/schedule/warmup.hpp>
+#include <modx/specialisation.hpp>
 #include <modx/train.hpp>
 #include <modx/version.hpp>

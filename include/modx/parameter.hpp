@@ -27,7 +27,8 @@ struct init {
   static init fan_in(std::size_t n) { return uniform(1 / std::sqrt(double(n ? n : 1))); }
 };
 
-/// A trainable tensor: rows x cols on the device, its gradient, and its weights packed for products.
+/// A trainable tensor: rows x cols on the device, its gradient, and its weights packed for products.  A state is saved and
+/// loaded like one, but no gradient moves it.
 template <class B>
 class parameter {
   using T = typename B::scalar;
@@ -38,13 +39,14 @@ class parameter {
   std::uint16_t* bf16_ = nullptr;  // frozen: the only copy, in panels
   bool bf16_transposed_ = false;
   std::uint64_t version_ = 1, packed_version_[2] = {0, 0};
-  bool trainable_ = true;
+  bool trainable_, state_;
 
  public:
   bool gradient_is_fresh = true;  // nothing has been accumulated since the last update
   std::uint64_t updates = 0;      // steps an optimiser has taken on it
+  double rate = 1;                // times the optimiser's learning rate; 0: optimisers leave it alone
 
-  parameter(B& backend, std::string name, std::size_t rows, std::size_t cols);
+  parameter(B& backend, std::string name, std::size_t rows, std::size_t cols, bool state = false);
   parameter(const parameter&) = delete;
   parameter& operator=(const parameter&) = delete;
   ~parameter();
@@ -57,10 +59,13 @@ class parameter {
   const T* value() const { return value_; }
   /// For writing: packed forms of the old value are forgotten.  Memory is taken at the first call.
   T* mutable_value();
+  /// Grows when the value may have changed.
+  std::uint64_t version() const { return version_; }
+  bool is_state() const { return state_; }
   bool trainable() const { return trainable_; }
   void set_trainable(bool on) {
     if (on && bf16_) throw error("parameter '" + name_ + "'", "one that is not frozen in bfloat16, to train it", "one that is");
-    trainable_ = on;
+    trainable_ = on && !state_;
     gradient_is_fresh = true;
   }
   /// The values in bfloat16 from now on, in panels for x W (or x W^T): half the memory, and no training of it.
@@ -109,8 +114,8 @@ class parameter {
 };
 
 template <class B>
-parameter<B>::parameter(B& backend, std::string name, std::size_t rows, std::size_t cols)
-    : backend_(&backend), name_(std::move(name)), rows_(rows), cols_(cols) {
+parameter<B>::parameter(B& backend, std::string name, std::size_t rows, std::size_t cols, bool state)
+    : backend_(&backend), name_(std::move(name)), rows_(rows), cols_(cols), trainable_(!state), state_(state) {
 }
 template <class B>
 typename B::scalar* parameter<B>::mutable_value() {
@@ -262,22 +267,33 @@ class builder {
 
   /// A rows x cols parameter; its start depends on the seed and its path only.
   parameter<B>& make(std::string_view name, std::size_t rows, std::size_t cols, init how);
+  /// A rows x cols state: in files and checkpoints like a parameter, but not among those that are trained.
+  parameter<B>& make_state(std::string_view name, std::size_t rows, std::size_t cols, double value);
 
  private:
+  parameter<B>& add(std::string_view name, std::size_t rows, std::size_t cols, init how, bool state);
   std::string join(std::string_view name) const;
 };
 
 template <class B>
 parameter<B>& builder<B>::make(std::string_view name, std::size_t rows, std::size_t cols, init how) {
+  return add(name, rows, cols, how, false);
+}
+template <class B>
+parameter<B>& builder<B>::make_state(std::string_view name, std::size_t rows, std::size_t cols, double value) {
+  return add(name, rows, cols, init::constant(value), true);
+}
+template <class B>
+parameter<B>& builder<B>::add(std::string_view name, std::size_t rows, std::size_t cols, init how, bool state) {
   using T = typename B::scalar;
   const std::string path = join(name);
   checked_product(path.c_str(), rows, cols);
   if (rows == 0 || cols == 0)
     throw error("parameter '" + path + "'", "at least one row and column",
                 std::to_string(rows) + " x " + std::to_string(cols));
-  list_->push_back(make_owned<parameter<B>>(*backend_, path, rows, cols));
+  list_->push_back(make_owned<parameter<B>>(*backend_, path, rows, cols, state));
   auto& p = *list_->back();
-  if (seed_ == to_be_loaded) return p;
+  if (seed_ == to_be_loaded && !state) return p;
   std::vector<T> values(p.size(), T(how.scale));
   const random_stream random(seed_, "init/" + path);
   if (how.how == init::kind::uniform)

@@ -35,6 +35,11 @@ inline bool starts_at_zero(const expert::linear&, std::string_view) { return tru
 inline bool starts_at_zero(const expert::mlp&, std::string_view name) { return name.starts_with("down."); }
 inline bool starts_at_zero(const expert::low_rank&, std::string_view name) { return name == "v"; }
 
+/// Recomposition knows experts by their number, and ghosts come behind them.
+template <class M>
+void expect_no_ghosts(const char* where, const M& m) {
+  if (m.bound().experts() != m.spec().n_experts) throw error(where, "a mixture without ghosts", "one with");
+}
 /// Copies what a mixture of other size shares with `from`: expert j of `to` is expert source[j] of `from`
 /// (negative: new, its output zero and its gate closed).
 template <class From, class To>
@@ -75,6 +80,7 @@ void copy_mixture(const From& from, To& to, const std::vector<int>& source) {
 /// The mixture without expert i: the router's column goes with it, the other gates renormalise.
 template <class M>
 M remove_expert(const M& from, std::size_t i) {
+  detail::expect_no_ghosts("remove_expert", from);
   const std::size_t e = from.bound().experts();
   if (i >= e) throw error("remove_expert", "an expert below " + std::to_string(e), std::to_string(i));
   if (e == 1) throw error("remove_expert", "at least two experts", "one");
@@ -95,6 +101,7 @@ template <class M>
 M add_expert(const M& from, std::size_t i) {
   static_assert(detail::has_bias_per_expert<M>(),
                 "modx: add_expert needs a router with a bias for each expert: the new one's gate is closed by it");
+  detail::expect_no_ghosts("add_expert", from);
   const std::size_t e = from.bound().experts();
   if (i > e) throw error("add_expert", "a position up to " + std::to_string(e), std::to_string(i));
   auto spec = from.spec();

@@ -88,4 +88,27 @@ const routing_record<B>* routings(tape<B>& t) {
   return static_cast<const routing_record<B>*>(t.routings());
 }
 
+/// What a dense mixture's experts put out in this step, before they are coupled; for losses and analysis.
+template <class B>
+struct outputs_record {
+  var<B> x;      // what they saw
+  outputs<B> y;
+  var<B> weights;  // n x e
+  const void* bank;
+  var<B> (*one)(const void* bank, std::size_t i, var<B> x);  // expert i alone
+  outputs_record* next;
+};
+/// The last mixture's of this step, linked to the earlier ones; null when there was none.
+template <class B>
+const outputs_record<B>* expert_outputs(tape<B>& t) {
+  return static_cast<const outputs_record<B>*>(t.expert_outputs());
+}
+template <class B, class Bank>
+void remember(const Bank& bank, var<B> x, const outputs<B>& y, var<B> weights) {
+  auto& t = x.on();
+  const auto one = [](const void* own, std::size_t i, var<B> in) { return static_cast<const Bank*>(own)->one(i, in); };
+  t.expert_outputs() = t.template make<outputs_record<B>>(x, y, weights, static_cast<const void*>(&bank), +one,
+                                                          static_cast<outputs_record<B>*>(t.expert_outputs()));
+}
+
 }  // namespace modx

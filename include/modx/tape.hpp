@@ -156,7 +156,7 @@ class tape {
   arena<B> device_;
   arena<host_memory> host_;
   step_record* last_ = nullptr;
-  void* routings_ = nullptr;
+  void *routings_ = nullptr, *outputs_ = nullptr;
   bool recording_ = true;
 
  public:
@@ -227,6 +227,8 @@ class tape {
 
   /// Head of the list of routing records of this step (routing.hpp).
   void*& routings() { return routings_; }
+  /// Head of the list of what experts have put out in this step.
+  void*& expert_outputs() { return outputs_; }
 
   std::size_t allocations() const { return device_.allocations() + host_.allocations(); }
   std::size_t peak_bytes() const { return device_.peak_bytes() + host_.peak_bytes(); }
@@ -234,7 +236,7 @@ class tape {
 
 template <class B>
 void tape<B>::reset() {
-  last_ = nullptr, routings_ = nullptr;
+  last_ = nullptr, routings_ = outputs_ = nullptr;
   device_.reset(), host_.reset();
   context = {};
 }

@@ -44,6 +44,8 @@ TEST_CASE("cuda: laws of routers, combiners and couplings", "[laws]") {
   CHECK(laws::of_coupling(b, coupling::none{}, 3, 2).numbers > 0);
   CHECK(laws::of_coupling(b, coupling::graph{}, 3, 2).numbers > 0);
   CHECK(laws::of_coupling(b, coupling::hypergraph{}, 3, 2).numbers > 0);
+  CHECK(laws::of_coupling(b, coupling::ghost{.inner = coupling::graph{.layers = 1}, .ghosts = 1}, 3, 2).numbers > 0);
+  CHECK(laws::of_combiner(b, combiner::projected_mean{}, 3, 2).numbers > 0);
 }
 
 TEST_CASE("cuda: laws of losses", "[laws]") {
@@ -53,6 +55,7 @@ TEST_CASE("cuda: laws of losses", "[laws]") {
   CHECK(laws::of_loss(b, loss::mse{}, 3).numbers > 0);
   CHECK(laws::of_loss(b, loss::load_balance{0.5}, 3).numbers > 0);
   CHECK(laws::of_loss(b, loss::router_z{0.5}, 3).numbers > 0);
+  CHECK(laws::of_loss(b, loss::orthogonality{}, 3).numbers > 0);
 }
 
 TEST_CASE("cuda: laws of mixtures", "[laws]") {

@@ -125,6 +125,28 @@ TEST_CASE("cuda: domains of a step are the host's", "[training]") {
   CHECK(worst_ratio(train(basic_cpu<double>{1, 1}), train(basic_cuda<double>{1})) < 1e-9);
 }
 
+TEST_CASE("cuda: ghosts wake and train as on the CPU", "[training]") {
+  MODX_NEEDS_DEVICE();
+  const auto run = [](auto backend) {
+    auto m = build(backend, zoo::talking(), zoo::rows_of_20);
+    const coupling::ghost_rules rules{.on = 0.1, .off = 0.01, .ramp = 2};
+    std::vector<double> seen;
+    for (std::uint64_t step = 0; step < 10; ++step) {
+      const zoo::batch<double> data(33, zoo::rows_of_20, step % 2);
+      prepare_ghosts(m, rules);
+      const double loss =
+          train_step(m, optimizer::adamw{.lr = 0.01},
+                     loss::cross_entropy{} + loss::orthogonality{} + loss::ghost_background{}, data.x, data.label);
+      const auto report = advance_ghosts(m, rules, loss / std::log(6.0))[0];
+      seen.insert(seen.end(), {loss, report.saturation, report.level[0], report.level[1]});
+    }
+    return seen;
+  };
+  const auto a = run(basic_cpu<double>{1, 1});
+  CHECK(a[a.size() - 2] == 1);
+  CHECK(parity::difference(a, run(basic_cuda<double>{1})) < 1e-9);
+}
+
 TEST_CASE("cuda: two runs give the same bits", "[training]") {
   MODX_NEEDS_DEVICE();
   zoo::for_each([](const char* name, const auto& spec, const shape& io) {

@@ -1,6 +1,7 @@
 // save and load of a model's parameters: by name, strictly, all or nothing; experts to and from their files.
 #include <modx/backend/cpu.hpp>
 #include <modx/combiner/residual.hpp>
+#include <modx/coupling/ghost.hpp>
 #include <modx/expert/linear.hpp>
 #include <modx/io/safetensors_writer.hpp>
 #include <modx/io/model_file.hpp>
@@ -43,6 +44,34 @@ TEMPLATE_TEST_CASE("a model is read back bit for bit", "", float, double) {
   CHECK(file.list().size() == 8);
   CHECK(file.metadata().at("note") == "hello");
   CHECK(file.at("experts.1.weight").shape == std::vector<std::uint64_t>{4, 3});
+}
+
+TEST_CASE("states are in a model's file, and missed where they are not") {
+  cpu backend(1, 1);
+  const temp_folder folder;
+  const auto make = [&](std::uint64_t seed) {
+    return build(backend,
+                 module::mixture{.experts = expert::linear{}, .router = router::softmax{},
+                                 .coupling = coupling::ghost<>{.ghosts = 2, .window = 3}, .n_experts = 2},
+                 {.in = 4, .out = 3}, seed);
+  };
+  auto a = make(1), b = make(2);
+  matrix<float> levels(2, 2);
+  levels(0, 0) = 0.375f, levels(1, 0) = 1;
+  a.find("coupling.ghosts.levels").set(levels);
+  io::save(a, folder / "all.safetensors");
+  io::load(b, folder / "all.safetensors");
+  CHECK(values(a) == values(b));
+  CHECK(b.find("coupling.ghosts.levels").host() == levels);
+  CHECK(b.find("coupling.ghosts.history").host()(0, 2) == -1);
+  io::save(a, folder / "part.safetensors", "*s.*t");
+  std::string said;
+  try {
+    io::load(b, folder / "part.safetensors");
+  } catch (const error& e) {
+    said = e.what();
+  }
+  CHECK(has(said, "expected a tensor '"));
 }
 
 TEST_CASE("a pattern saves and loads a part, and leaves the rest alone") {

@@ -88,6 +88,11 @@ TEST_CASE("folding experts computes what it says") {
   CHECK(o[1].host() == rows({{3, 4}, {7, 8}}));
   CHECK(ops::weighted_sum(w, o).host() == rows({{32, 44}, {7, 8}}));
   CHECK(ops::sum_experts(o).host() == rows({{4, 6}, {12, 14}}));
+  CHECK(ops::mean_experts(o).host() == rows({{2, 3}, {6, 7}}));
+  const double presence[] = {1, 0.5};
+  const outputs<cpu64> partly{y, 2, presence};
+  CHECK(ops::sum_experts(partly).host() == rows({{2.5, 4}, {8.5, 10}}));
+  CHECK(near(ops::mean_experts(partly).host(), rows({{5.0 / 3, 8.0 / 3}, {17.0 / 3, 20.0 / 3}})));
   const auto c = t.input(rows({{0, 1}, {2, -1}}));
   CHECK(ops::mix_experts(c, o).y.host() == rows({{3, 4, -1, 0}, {7, 8, 3, 4}}));
   CHECK(ops::mix_experts(c, o).experts == 2);

@@ -1,4 +1,5 @@
 // optimizer::take_tasks and gradient_norm: what is updated, and how much.
+#include <modx/optimizer/adamw.hpp>
 #include <modx/optimizer/sgd.hpp>
 #include <modx/optimizer/tasks.hpp>
 
@@ -23,6 +24,30 @@ TEST_CASE("take_tasks takes trainable parameters that have a gradient, once") {
   CHECK((tasks[0].m != nullptr && tasks[0].m[0] == 0 && tasks[0].v == nullptr));
   CHECK(f.p.gradient() == nullptr);
   CHECK(modx::optimizer::take_tasks(parameters(f.list), 1, kept).empty());
+}
+
+TEST_CASE("a parameter's rate scales its learning rate; at 0 it keeps its value, its moments and its age") {
+  const auto check = [](const auto& optimizer, const auto& half) {
+    two_parameters f, g, h;
+    const auto step = [](two_parameters& x, const auto& o) {
+      x.backward(rows({{1, 2, 3}}), rows({{4}, {5}}));
+      x.step(o);
+    };
+    f.p.rate = 0.5, h.p.rate = 0;
+    const auto start = h.p.host();
+    step(f, optimizer), step(g, half), step(h, optimizer);
+    CHECK(f.p.host() == g.p.host());
+    CHECK(f.q.host() != g.q.host());
+    CHECK(h.p.host() == start);
+    CHECK(h.q.host() == f.q.host());
+    CHECK(h.p.updates == 0);
+    CHECK_FALSE(h.p.has_moment(0));
+    CHECK(h.p.gradient() == nullptr);  // used up all the same
+  };
+  using namespace modx::optimizer;
+  check(sgd{.lr = 0.5, .weight_decay = 0.1}, sgd{.lr = 0.25, .weight_decay = 0.1});
+  check(sgd{.lr = 0.5, .momentum = 0.9}, sgd{.lr = 0.25, .momentum = 0.9});
+  check(adamw{.lr = 0.5, .weight_decay = 0.1}, adamw{.lr = 0.25, .weight_decay = 0.1});
 }
 
 TEST_CASE("gradient_norm is the length of all gradients together") {

@@ -70,6 +70,7 @@ struct update_task {
   const T* g = nullptr;
   T *m = nullptr, *v = nullptr;
   std::uint64_t step = 1;  // counts this tensor's updates, from 1
+  double rate = 1;         // times the step's learning rate
 };
 
 /// SGD: m = momentum m + g + decay w; w -= lr m.

@@ -11,11 +11,11 @@ struct uniform {
 
   template <Backend B>
   var<B> combine(const outputs<B>& y, const dense_routing<B>&) const {
-    const double each = 1 / double(y.experts);
-    if (of == average::outputs) return each * ops::sum_experts(y);
-    auto total = ops::softmax_rows(y[0]);
-    for (std::size_t i = 1; i < y.experts; ++i) total = total + ops::softmax_rows(y[i]);
-    return ops::log(ops::affine(total, each, 1e-30));  // logits whose softmax is the mean
+    if (of == average::outputs) return ops::mean_experts(y);
+    const auto n = y.tokens();
+    const auto p = ops::softmax_rows(ops::reshape(y.y, n * y.experts, y.width()));
+    const auto mean = ops::mean_experts(outputs<B>{ops::reshape(p, n, y.y.cols()), y.experts, y.presence});
+    return ops::log(mean + 1e-30);  // logits whose softmax is the mean
   }
 };
 

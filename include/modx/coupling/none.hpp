@@ -13,6 +13,7 @@ struct none {
     bound(builder<B>&, const none&, std::size_t /*experts*/, std::size_t /*width*/) {}
     template <class Y>
     Y couple(const Y& y) const { return y; }
+    outputs<B> couple(const outputs<B>& y, std::span<const typename B::scalar> /*presence*/) const { return y; }
   };
 };
 

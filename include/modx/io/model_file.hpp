@@ -42,25 +42,34 @@ named_values<T> load_values(const std::filesystem::path& file) {
   return values;
 }
 
-/// Writes the parameters that match `pattern`.
+namespace detail {
+/// Parameters and states that match `pattern`.
+template <class M>
+auto kept(const M& model, std::string_view pattern) {
+  std::vector<parameter<typename M::backend_type>*> list;
+  for (const auto part : {model.parameters(), model.states()})
+    for (auto* p : part)
+      if (matches(pattern, p->name())) list.push_back(p);
+  return list;
+}
+}  // namespace detail
+
+/// Writes the parameters and states that match `pattern`.
 template <class M>
 void save(const M& model, const std::filesystem::path& file, std::string_view pattern = "*",
           const std::map<std::string, std::string>& metadata = {}) {
   named_values<typename M::scalar> values;
-  for (auto* p : model.parameters())
-    if (matches(pattern, p->name())) values.emplace_back(p->name(), p->host());
+  for (auto* p : detail::kept(model, pattern)) values.emplace_back(p->name(), p->host());
   save_values(file, values, metadata);
 }
 
-/// Reads them back: the file must hold exactly the parameters that match `pattern`.  On an error nothing has changed.
+/// Reads them back: the file must hold exactly those that match `pattern`.  On an error nothing has changed.
 template <class M>
 void load(M& model, const std::filesystem::path& file, std::string_view pattern = "*") {
   using T = typename M::scalar;
   const auto values = load_values<T>(file);
-  std::size_t wanted = 0;
-  for (auto* p : model.parameters()) {
-    if (!matches(pattern, p->name())) continue;
-    ++wanted;
+  const auto list = detail::kept(model, pattern);
+  for (auto* p : list) {
     const matrix<T>* found = nullptr;
     for (const auto& [name, m] : values)
       if (name == p->name()) found = &m;
@@ -72,8 +81,8 @@ void load(M& model, const std::filesystem::path& file, std::string_view pattern 
   }
   for (const auto& [name, m] : values) {
     bool known = false;
-    for (auto* p : model.parameters()) known = known || (p->name() == name && matches(pattern, p->name()));
-    if (!known) throw error(file.string(), std::to_string(wanted) + " tensors of this model", "also '" + name + "'");
+    for (auto* p : list) known = known || p->name() == name;
+    if (!known) throw error(file.string(), std::to_string(list.size()) + " tensors of this model", "also '" + name + "'");
   }
   for (const auto& [name, m] : values) model.find(name).set(m);
 }

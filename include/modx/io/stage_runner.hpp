@@ -96,8 +96,8 @@ class stage_runner {
     fit.restore_best();
     seconds_[stage] = spent;
     named_values<typename M::scalar> values;
-    for (auto* p : model.parameters())
-      if (p->trainable()) values.emplace_back(p->name(), p->host());
+    for (auto* p : detail::kept(model, "*"))
+      if (p->trainable() || p->is_state()) values.emplace_back(p->name(), p->host());
     std::map<std::string, std::string> facts{{"stage", stage}, {"best_epoch", std::to_string(fit.stopping().best_epoch())},
                                              {"epochs", std::to_string(fit.epoch())}, {"seconds", std::to_string(spent)}};
     facts["modx.xxh128"] = detail::checkpoint_sum(entries_of(values), facts);
@@ -123,10 +123,11 @@ class stage_runner {
       return false;
     }
     std::size_t count = 0;
-    for (auto* p : model.parameters()) count += p->trainable();
+    const auto list = detail::kept(model, "*");
+    for (auto* p : list) count += p->trainable() || p->is_state();
     expect_equal(file.c_str(), "tensors", count, content->list().size());
-    for (auto* p : model.parameters())
-      if (p->trainable()) p->set(matrix_of<typename M::scalar>(content->at(p->name())));
+    for (auto* p : list)
+      if (p->trainable() || p->is_state()) p->set(matrix_of<typename M::scalar>(content->at(p->name())));
     const auto s = content->metadata().find("seconds");
     seconds_[stage] = s == content->metadata().end() ? 0.0 : std::strtod(s->second.c_str(), nullptr);
     bar_->note(label_ + stage + ": done, read from " + file.filename().string());

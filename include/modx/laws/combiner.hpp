@@ -1,4 +1,5 @@
-// The laws of a combiner: true gradients towards base, outputs, weights and logits, and no token seen by another.
+// The laws of a combiner: true gradients towards base, outputs, weights, logits and its parameters, and no token seen by
+// another.
 #pragma once
 #include <modx/laws/module.hpp>
 
@@ -18,6 +19,15 @@ var<B> call(const C& c, var<B> base, const Y& y, const R& r) {
   }
 }
 
+/// The combiner at work: its bound<B>, with its parameters in the builder's list, or itself.
+template <class B, class C>
+combiner_t<C, B> bound_combiner(builder<B> b, const C& c, std::size_t width) {
+  if constexpr (BindsToWidth<C, B>) {
+    return combiner_t<C, B>(b, c, width);
+  } else {
+    return c;
+  }
+}
 /// The suite's inputs: base n x m, outputs n x (e m), logits n x w and their softmax, w = e or k.
 inline std::vector<argument> combiner_inputs(std::uint64_t seed, std::size_t n, std::size_t m, std::size_t columns,
                                              std::size_t rows, std::size_t w) {
@@ -86,17 +96,22 @@ report of_combiner(B& backend, const C& combiner, std::size_t experts, std::size
   const std::size_t n = o.tokens, m = width;
   return retry(o, [&](std::uint64_t seed) {
     report r;
+    parameter_list<B> owned;
+    const auto combine = detail::bound_combiner(builder<B>(backend, owned, seed), combiner, m);
+    const auto list = pointers(owned);
+    shake<B>(list, seed);
+    const std::span<parameter<B>* const> parameters(list);
     if constexpr (takes_all) {
       const auto in = detail::combiner_inputs(seed, n, m, experts * m, n, experts);
-      const auto f = detail::combine_dense(combiner, experts, o, seed);
-      r += gradients("combiner: gradient equals central difference", backend, in, {}, f, o, seed);
+      const auto f = detail::combine_dense(combine, experts, o, seed);
+      r += gradients("combiner: gradient equals central difference", backend, in, parameters, f, o, seed);
       detail::separate_tokens(r, "combiner", backend, in, m, f);
     }
     if constexpr (takes_slots) {
       const std::size_t k = (experts + 1) / 2;
       const auto in = detail::combiner_inputs(seed, n, m, m, n * k, k);
-      const auto f = detail::combine_slots(combiner, experts, k, seed);
-      r += gradients("combiner, slots: gradient equals central difference", backend, in, {}, f, o, seed);
+      const auto f = detail::combine_slots(combine, experts, k, seed);
+      r += gradients("combiner, slots: gradient equals central difference", backend, in, parameters, f, o, seed);
       tape<B> t(backend);
       std::vector<var<B>> v;
       for (const auto& a : in) v.push_back(t.input(a.value));

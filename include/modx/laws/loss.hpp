@@ -1,4 +1,5 @@
-// The laws of a loss: one finite number with a true gradient towards the outputs and the routings of the step.
+// The laws of a loss: one finite number with a true gradient towards the outputs, and the routings and experts' outputs of
+// the step.
 #pragma once
 #include <modx/laws/module.hpp>
 #include <modx/loss/cross_entropy.hpp>
@@ -7,13 +8,20 @@ namespace modx::laws {
 
 namespace detail {
 
-/// loss(y, target) after one dense and one top-k routing over the logits z.  Losses that take labels get labels,
-/// the others a tensor like y.  `repeats` copies of the batch, as in in[0] and in[1].
+/// Stands for a bank whose outputs are given.
+struct no_bank {
+  template <class B>
+  var<B> one(std::size_t, var<B> x) const { return x; }
+};
+/// loss(y, target) after one dense and one top-k routing over the logits z, with the experts' outputs in[2].  Losses that take labels get labels,
+/// the others a tensor like y.  `repeats` copies of the batch, as in `in`.
 template <class L>
 auto loss_of(const L& loss, std::uint64_t seed, std::size_t n, std::size_t repeats) {
   return [&loss, seed, n, repeats]<class B>(tape<B>& t, std::span<const var<B>> in) {
     const auto y = in[0], z = in[1];
     remember(dense_routing<B>{{z}, {ops::softmax_rows(z)}});
+    static constexpr no_bank bank;
+    remember(bank, y, outputs<B>{in[2], z.cols()}, ops::softmax_rows(z));
     const std::size_t k = (z.cols() + 1) / 2;
     const auto* id = ops::top_k(z, k);
     remember(top_k_routing<B>{{z}, {ops::softmax_rows(z)}, {ops::softmax_rows(ops::gather_columns(z, id, k))}, id,
@@ -43,14 +51,15 @@ report of_loss(B& backend, const L& loss, std::size_t width, std::size_t experts
                 "modx: a Loss needs  modx::var<B> operator()(modx::var<B> y, const Target&) const, with Target = "
                 "modx::labels or modx::var<B>");
   return retry(o, [&](std::uint64_t seed) {
-    const auto y = draw(seed, "output", o.tokens, width), z = draw(seed, "logits", o.tokens, experts);
+    const auto y = draw(seed, "output", o.tokens, width), z = draw(seed, "logits", o.tokens, experts),
+               said = draw(seed, "expert outputs", o.tokens, 3 * experts);
     report r = gradients("loss: gradient equals central difference", backend,
-                         {argument("output", y), argument("router logits", z)}, {},
+                         {argument("output", y), argument("router logits", z), argument("expert outputs", said)}, {},
                          detail::loss_of(loss, seed, o.tokens, 1), o, seed);
     const auto value = [&](std::size_t repeats) {
       tape<B> t(backend);
       std::vector<var<B>> in;
-      for (const auto* m : {&y, &z}) {
+      for (const auto* m : {&y, &z, &said}) {
         std::vector<double> all;
         for (std::size_t i = 0; i < repeats; ++i) all.insert(all.end(), m->data.begin(), m->data.end());
         in.push_back(t.input(all, m->rows * repeats, m->cols));

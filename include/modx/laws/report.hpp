@@ -113,11 +113,12 @@ void shake(std::span<parameter<B>* const> list, std::uint64_t seed, double sd = 
     p->set(value);
   }
 }
-/// Parameters of a list that owns them.
+/// Parameters of a list that owns them, without states.
 template <class B>
 std::vector<parameter<B>*> pointers(const parameter_list<B>& list) {
   std::vector<parameter<B>*> out;
-  for (const auto& p : list) out.push_back(p.get());
+  for (const auto& p : list)
+    if (!p->is_state()) out.push_back(p.get());
   return out;
 }
 

@@ -4,7 +4,7 @@
 
 namespace modx::loss {
 
-/// Losses derive from this empty tag so that + finds them.
+/// Losses derive from this empty tag so that + finds them (an aggregate says  using adds_up = void;  instead).
 struct term {
   friend bool operator==(const term&, const term&) = default;
 };
@@ -24,7 +24,8 @@ struct sum : term {
   }
 };
 
-template <std::derived_from<term> A, std::derived_from<term> C>
+template <class L> concept Term = std::derived_from<L, term> || requires { typename L::adds_up; };
+template <Term A, Term C>
 sum<A, C> operator+(A a, C c) { return {a, c}; }
 
 }  // namespace modx::loss

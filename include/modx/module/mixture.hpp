@@ -41,6 +41,8 @@ struct mixture {
     static_assert(check_coupling<Coupling, B, y_type>());
     static_assert(check_combiner<Combiner, B, y_type, routing, has_base>());
     using coupling_type = accepted_t<Coupling, B, BindsToExperts<Coupling, B> && Couples<Coupling, B, y_type>>;
+    using combiner_type = combiner_t<Combiner, B>;
+    static constexpr bool has_ghosts = requires(const coupling_type& c) { c.presence(); };
     struct nothing {
       nothing(builder<B>&&, const no_base&, shape) {}
     };
@@ -59,10 +61,17 @@ struct mixture {
     bank_type experts_;
     router_type router_;
     coupling_type coupling_;
-    Combiner combiner_;
+    combiner_type combiner_;
 
     template <class R, class... A>
     static R make(builder<B> b, const A&... a) { return R(b, a...); }
+    static combiner_type make_combiner(builder<B> b, const Combiner& c, std::size_t width) {
+      if constexpr (BindsToWidth<Combiner, B>) {
+        return combiner_type(b, c, width);
+      } else {
+        return c;
+      }
+    }
     static shape checked(shape io, std::size_t e, std::size_t out) {
       expect_positive("mixture", "experts", static_cast<long long>(e));
       if (e > (std::size_t(1) << 20)) throw error("mixture", "at most 2^20 experts", std::to_string(e));
@@ -73,11 +82,12 @@ struct mixture {
    public:
     bound(builder<B>& b, const mixture& s, shape io)
         : base_(b.scope("base"), s.base, checked(io, s.n_experts, s.out)),
-          experts_(make<bank_type>(b.scope("experts"), s.experts, io, s.n_experts)),
-          router_(make<router_type>(b.scope("router"), s.router, shape{io.in, s.n_experts})),
-          coupling_(make<coupling_type>(b.scope("coupling"), s.coupling, s.n_experts, io.out.size())),
-          combiner_(s.combiner) {}
+          experts_(make<bank_type>(b.scope("experts"), s.experts, io, s.n_experts + added_experts(s.coupling))),
+          router_(make<router_type>(b.scope("router"), s.router, shape{io.in, experts()})),
+          coupling_(make<coupling_type>(b.scope("coupling"), s.coupling, experts(), io.out.size())),
+          combiner_(make_combiner(b.scope("combiner"), s.combiner, io.out.size())) {}
 
+    /// With the ghosts that the coupling adds.
     std::size_t experts() const { return experts_.size(); }
     /// Output of the base alone.
     var<B> base(var<B> x) const requires(has_base) { return base_.forward(x); }
@@ -89,7 +99,13 @@ struct mixture {
     /// The router's word on x (perturbed when the step's context asks for it), remembered for losses and analysis.
     routing route(var<B> x) const {
       auto r = router_.route(x);
-      if constexpr (dense) {
+      if constexpr (has_ghosts) {
+        if (const auto* p = x.on().context.perturbation; p && p->active())
+          throw error("mixture under routing noise", "a mixture without ghosts", "one with");
+        auto& t = x.on();
+        const auto here = t.input(coupling_.presence(), 1, experts());
+        r.weights = ops::normalize_rows(r.weights * ops::add_row(t.constant(x.rows(), experts(), 0), here));
+      } else if constexpr (dense) {
         r = perturbed(r);
       } else if (const auto* p = x.on().context.perturbation; p && p->active()) {
         throw error("mixture under routing noise", "a dense router", "top-k");  // better than no noise
@@ -103,10 +119,13 @@ struct mixture {
       y_type y;
       if constexpr (dense) {
         y = {experts_.forward({x, nullptr}), experts()};
+        if constexpr (has_ghosts) y.presence = coupling_.presence(), coupling_.measure(x, y);
+        remember(experts_, x, y, r.weights);
       } else {
         y = {experts_.forward({ops::permute_rows(x, r.order), r.order.offsets}), r.order};
       }
       y = coupling_.couple(y);
+      if constexpr (has_ghosts) y.presence = coupling_.presence();
       if constexpr (CombinesDomains<Combiner, B, y_type>) {
         return combiner_.combine(y, domains("combiner", x));
       } else if constexpr (has_base && CombinesBase<Combiner, B, y_type, routing>) {

@@ -9,6 +9,7 @@ template <class B>
 struct outputs {
   var<B> y;  // n x (e m)
   std::size_t experts = 0;
+  std::span<const typename B::scalar> presence{};  // how far each is there, 0 to 1; empty: all are
 
   std::size_t tokens() const { return y.rows(); }
   std::size_t width() const {
@@ -79,10 +80,20 @@ var<B> weighted_sum(var<B> w, const slot_outputs<B>& o) {
   return s;
 }
 
-/// Sum over experts.
+/// Sum over experts, each as far as it is there.
 template <class B>
 var<B> sum_experts(const outputs<B>& o) {
-  return weighted_sum(o.y.on().constant(o.tokens(), o.experts, 1), o);
+  auto& t = o.y.on();
+  if (o.presence.empty()) return weighted_sum(t.constant(o.tokens(), o.experts, 1), o);
+  return weighted_sum(add_row(t.constant(o.tokens(), o.experts, 0), t.input(o.presence, 1, o.experts)), o);
+}
+/// Mean over the experts that are there.
+template <class B>
+var<B> mean_experts(const outputs<B>& o) {
+  double present = o.presence.empty() ? double(o.experts) : 0;
+  for (const auto a : o.presence) present += double(a);
+  if (!(present > 0)) throw error("mean_experts", "an expert that is there", "none");
+  return scale(sum_experts(o), 1 / present);
 }
 
 /// y[t, i] + x[t] for each of e experts; x: n x m.

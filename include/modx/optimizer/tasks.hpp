@@ -6,14 +6,19 @@
 namespace modx::optimizer {
 
 /// Collects the tensors of one step; `moments` of 0, 1 or 2 are made where missing.  Parameters without a gradient
-/// (frozen, or not on the tape since the last update) are left alone.  Gradients count as used afterwards.
+/// (frozen, or not on the tape since the last update) are left alone, and so are those whose rate is 0.  Gradients count as used afterwards.
 template <class B>
 std::span<const update_task<typename B::scalar>> take_tasks(std::span<parameter<B>* const> list, int moments,
                                                             std::vector<update_task<typename B::scalar>>& tasks) {
   tasks.clear();
   for (auto* p : list) {
     if (!p->trainable() || !p->gradient()) continue;
+    if (p->rate == 0) {
+      p->gradient_is_fresh = true;
+      continue;
+    }
     update_task<typename B::scalar> t;
+    t.rate = p->rate;
     t.size = p->size(), t.g = p->gradient(), t.w = p->mutable_value();
     if (moments > 0) t.m = p->moment(0);
     if (moments > 1) t.v = p->moment(1);

@@ -23,10 +23,11 @@ void for_tensors(thread_pool& pool, std::span<const update_task<T>> tensors, F&&
 
 template <class T>
 void basic_cpu<T>::update(const sgd_step& step, std::span<const update_task<T>> tensors) {
-  const T lr = T(step.lr), momentum = T(step.momentum), decay = T(step.weight_decay), scale = T(step.gradient_scale);
+  const T momentum = T(step.momentum), decay = T(step.weight_decay), scale = T(step.gradient_scale);
   kernels::for_tensors(*state_->pool, tensors, [=](const update_task<T>& t, std::size_t i0, std::size_t i1) {
     T *w = t.w, *m = t.m;
     const T* g = t.g;
+    const T lr = T(step.lr * t.rate);
     if (m) {
       for (std::size_t i = i0; i < i1; ++i) {
         m[i] = momentum * m[i] + (scale * g[i] + decay * w[i]);
@@ -40,11 +41,11 @@ void basic_cpu<T>::update(const sgd_step& step, std::span<const update_task<T>> 
 template <class T>
 void basic_cpu<T>::update(const adamw_step& step, std::span<const update_task<T>> tensors) {
   const T b1 = T(step.beta1), b2 = T(step.beta2), scale = T(step.gradient_scale), eps = T(step.eps);
-  const T keep = T(1 - step.lr * step.weight_decay);
   kernels::for_tensors(*state_->pool, tensors, [=](const update_task<T>& t, std::size_t i0, std::size_t i1) {
     T *w = t.w, *m = t.m, *v = t.v;
     const T* gradient = t.g;
-    const T rate = T(step.lr / (1 - std::pow(step.beta1, double(t.step))));
+    const double lr = step.lr * t.rate;
+    const T keep = T(1 - lr * step.weight_decay), rate = T(lr / (1 - std::pow(step.beta1, double(t.step))));
     const T root = T(1 / std::sqrt(1 - std::pow(step.beta2, double(t.step))));
     for (std::size_t i = i0; i < i1; ++i) {
       const T g = scale * gradient[i];

@@ -5,7 +5,8 @@
 
 namespace modx::gpu {
 
-/// One tensor; its blocks start at `first`, each takes 4096 values.  rate and root are AdamW's at the tensor's step.
+/// One tensor; its blocks start at `first`, each takes 4096 values.  rate is the learning rate, for AdamW with root and
+/// keep at the tensor's step.
 template <class T>
 struct update_entry {
   unsigned first;
@@ -13,15 +14,15 @@ struct update_entry {
   T* w;
   const T* g;
   T *m, *v;
-  T rate, root;
+  T rate, root, keep;
 };
 template <class T>
 struct sgd_numbers {
-  T lr, momentum, decay, scale;
+  T momentum, decay, scale;
 };
 template <class T>
 struct adamw_numbers {
-  T b1, b2, eps, keep, scale;
+  T b1, b2, eps, scale;
 };
 
 /// m = momentum m + scale g + decay w;  w -= lr m.  Without m: w -= lr (scale g + decay w).
@@ -32,7 +33,7 @@ __global__ void sgd_pieces(const update_entry<T>* list, unsigned count, sgd_numb
   for (std::size_t i = first + threadIdx.x; i < last; i += blockDim.x) {
     T step = s.scale * e.g[i] + s.decay * e.w[i];
     if (e.m) e.m[i] = step = s.momentum * e.m[i] + step;
-    e.w[i] -= s.lr * step;
+    e.w[i] -= e.rate * step;
   }
 }
 /// m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  w = keep w - rate m / (sqrt(v) root + eps).
@@ -44,7 +45,7 @@ __global__ void adamw_pieces(const update_entry<T>* list, unsigned count, adamw_
     const T g = s.scale * e.g[i];
     const T m = s.b1 * e.m[i] + (T(1) - s.b1) * g, v = s.b2 * e.v[i] + (T(1) - s.b2) * g * g;
     e.m[i] = m, e.v[i] = v;
-    e.w[i] = s.keep * e.w[i] - e.rate * m / (std::sqrt(v) * e.root + s.eps);
+    e.w[i] = e.keep * e.w[i] - e.rate * m / (std::sqrt(v) * e.root + s.eps);
   }
 }
 
@@ -54,23 +55,24 @@ namespace modx {
 
 template <class T>
 void basic_cuda<T>::update(const sgd_step& step, std::span<const update_task<T>> tensors) {
-  const auto launch = state_->update_blocks(tensors, [](const auto&, auto&) {});
+  const auto launch = state_->update_blocks(
+      tensors, [&](const update_task<T>& t, gpu::update_entry<T>& e) { e.rate = T(step.lr * t.rate); });
   if (launch.blocks)
     state_->device.launch(
         gpu::sgd_pieces<T>, gpu::geometry{dim3(launch.blocks), dim3(gpu::block_threads)}, launch.table, launch.count,
-        gpu::sgd_numbers<T>{T(step.lr), T(step.momentum), T(step.weight_decay), T(step.gradient_scale)});
+        gpu::sgd_numbers<T>{T(step.momentum), T(step.weight_decay), T(step.gradient_scale)});
 }
 template <class T>
 void basic_cuda<T>::update(const adamw_step& step, std::span<const update_task<T>> tensors) {
   const auto launch = state_->update_blocks(tensors, [&](const update_task<T>& t, gpu::update_entry<T>& e) {
-    e.rate = T(step.lr / (1 - std::pow(step.beta1, double(t.step))));
+    const double lr = step.lr * t.rate;
+    e.keep = T(1 - lr * step.weight_decay), e.rate = T(lr / (1 - std::pow(step.beta1, double(t.step))));
     e.root = T(1 / std::sqrt(1 - std::pow(step.beta2, double(t.step))));
   });
   if (launch.blocks)
     state_->device.launch(gpu::adamw_pieces<T>, gpu::geometry{dim3(launch.blocks), dim3(gpu::block_threads)},
                           launch.table, launch.count,
-                          gpu::adamw_numbers<T>{T(step.beta1), T(step.beta2), T(step.eps),
-                                                T(1 - step.lr * step.weight_decay), T(step.gradient_scale)});
+                          gpu::adamw_numbers<T>{T(step.beta1), T(step.beta2), T(step.eps), T(step.gradient_scale)});
 }
 
 }  // namespace modx
