@@ -341,13 +341,13 @@ TEMPLATE_TEST_CASE("cuda: optimiser steps equal the CPU's", "[parity]", float, d
   MODX_NEEDS_DEVICE();
   using T = TestType;
   both<T> run;
-  const std::size_t a = 9000, c = 33;  // several blocks; an empty tensor between; another step count
+  const std::size_t a = 9000, c = 33;  // several blocks; an empty tensor between; another step count and rate
   auto v = draw<T>(a + c, "v");
   for (T& x : v) x *= x;
   const auto w = draw<T>(a + c, "w"), m = draw<T>(a + c, "m"), g = draw<T>(a + c, "g");
   const auto tensors = [&](T* pw, T* pm, T* pv, T* pg) {
     std::vector<update_task<T>> list(3);
-    list[0] = {a, pw, pg, pm, pv, 3};
+    list[0] = {a, pw, pg, pm, pv, 3, 0.25};
     list[2] = {c, pw + a, pg + a, pm ? pm + a : nullptr, pv ? pv + a : nullptr, 1};
     return list;
   };

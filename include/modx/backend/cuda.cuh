@@ -37,7 +37,7 @@ struct basic_cuda<T>::state {
     unsigned blocks = 0;
     for (const auto& t : tensors) {
       if (t.size == 0) continue;
-      gpu::update_entry<T> e{blocks, t.size, t.w, t.g, t.m, t.v, 0, 0};
+      gpu::update_entry<T> e{blocks, t.size, t.w, t.g, t.m, t.v, 0, 0, 1};
       prepare(t, e);
       updates.push_back(e);
       blocks += gpu::pieces(t.size);
