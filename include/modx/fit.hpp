@@ -154,6 +154,7 @@ class fitter {
     if (trained_.empty()) throw error("fit '" + options.name + "'", "at least one trainable parameter", "none");
     trained_.insert(trained_.end(), model.states().begin(), model.states().end());  // they go where the weights go
     if (options.graphs) {
+      if (!model.states().empty()) throw error("fit '" + options.name + "', graphs", "a model without ghosts", "one with");
       if constexpr (records) {
         graphs_ = make_owned<step_graphs<B>>(model.backend());
       } else {

@@ -123,6 +123,7 @@ double train_step(step_graphs<B>& graphs, M& model, const O& optimizer, const L&
   expect_positive("train_step", "accumulation", static_cast<long long>(options.accumulation));
   expect_positive("train_step", "rows", static_cast<long long>(x.rows));
   expect_equal("train_step", "columns", model.io().in.size(), x.cols);
+  if (!model.states().empty()) throw error("train_step, recorded", "a model without ghosts", "one with");
   if (!options.sequences.empty()) throw error("train_step, recorded", "no sequences", std::to_string(options.sequences.size()));
   std::vector<std::size_t> shape{x.rows, options.accumulation, options.domains.size()};
   const T* rows = graphs.input(0, std::span<const T>(x.data));

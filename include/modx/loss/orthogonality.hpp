@@ -67,7 +67,8 @@ struct orthogonality {
     if (!left) throw error("orthogonality", "a dense mixture in the forward pass", "none");
     if (!strengths.empty())
       expect_equal("orthogonality", "strengths (one a mixture)", left, strengths.size());
-    const double ready = t.context.step < warmup ? double(t.context.step) / double(warmup) : 1;
+    const std::uint64_t at = warmup ? std::uint64_t(t.context.step) : 0;
+    const double ready = at < warmup ? double(at) / double(warmup) : 1;
     var<B> total;
     for (auto* r = expert_outputs(t); r; r = r->next) {
       const double s = ready * (strengths.empty() ? weight : strengths[--left]);

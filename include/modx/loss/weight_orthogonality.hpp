@@ -38,7 +38,8 @@ struct weight_orthogonality : term {
   template <class Target>
   var<B> operator()(var<B> y, const Target&) const {
     auto& t = y.on();
-    const double ready = t.context.step < warmup ? double(t.context.step) / double(warmup) : 1;
+    const std::uint64_t at = warmup ? std::uint64_t(t.context.step) : 0;
+    const double ready = at < warmup ? double(at) / double(warmup) : 1;
     var<B> total;
     for (const auto& layer : layers) {
       const std::size_t e = layer.size();
