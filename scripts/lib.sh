@@ -5,7 +5,7 @@
 needed_packages=(g++ cmake ninja-build libeigen3-dev librandom123-dev catch2 libcli11-dev nlohmann-json3-dev
   libtomlplusplus-dev zlib1g-dev libxxhash-dev libpcre2-dev libutf8proc-dev libbenchmark-dev pkg-config)
 # shellcheck disable=SC2034  # for test.sh
-torch_packages=(python3-torch python3-numpy)
+torch_packages=(python3-torch python3-numpy) fuzz_packages=(clang-19 libclang-rt-19-dev)
 
 mnist_names=(train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte)
 declare -A mnist_sha256=(

@@ -62,6 +62,7 @@ run_tests() {
 [ $install = no ] || ensure_build_packages
 [ $install = no ] || apt_install "${torch_packages[@]}" || say "PyTorch is not there: the tests against it are skipped"
 [ $install = no ] || ensure_qwen3_tokenizer
+[ $install = no ] || apt_install "${fuzz_packages[@]}" || say "libFuzzer is not there: the fuzz tests are skipped"
 MODX_DATA_DIR=$(mnist_folder "$install") || MODX_DATA_DIR=
 if [ -n "${MODX_DATA_DIR:-}" ]; then
   export MODX_DATA_DIR

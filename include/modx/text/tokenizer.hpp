@@ -1,6 +1,7 @@
 // Byte-level BPE: text -> added tokens | NFC -> words -> bytes -> merges -> ids, and ids -> bytes -> text.
 #pragma once
 #include <modx/text/added_tokens.hpp>
+#include <modx/text/nfc.hpp>
 #include <modx/text/tokenizer_json.hpp>
 #include <optional>
 #include <span>

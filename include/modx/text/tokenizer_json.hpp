@@ -2,9 +2,10 @@
 // otherwise refused.
 #pragma once
 #include <array>
+#include <map>
 #include <modx/io/file.hpp>
 #include <modx/text/byte_level.hpp>
-#include <modx/text/nfc.hpp>
+#include <modx/text/json_fields.hpp>
 #include <modx/text/split.hpp>
 #include <modx/text/token_list.hpp>
 #include <modx/text/tokenizer_sax.hpp>
@@ -29,12 +30,11 @@ struct tokenizer_parts {
 
 namespace detail {
 
-/// Looks into the tree; every complaint names the field by its path.
-class tokenizer_reader {
+/// Takes the tree and the records apart.
+class tokenizer_reader : field_reader {
  public:
-  using json = nlohmann::json;
   tokenizer_reader(tokenizer_sax& in, const std::filesystem::path& file, const tokenizer_limits& limits)
-      : in_(in), file_(file), limits_(limits) {}
+      : field_reader(file), in_(in), limits_(limits) {}
 
   tokenizer_parts read(std::uint64_t seed) {
     const json& root = in_.tree.root;
@@ -59,61 +59,6 @@ class tokenizer_reader {
   }
 
  private:
-  [[noreturn]] void fail(const char* code, const std::string& expected, const std::string& found) const {
-    throw io::io_error(code, file_, 0, expected, found);
-  }
-  static std::string path(const std::string& at, const std::string& key) {
-    return at.empty() ? key : at + "." + key;
-  }
-  static std::string text(const json& v) {
-    return v.is_structured() ? (v.is_array() ? "an array" : "an object")
-           : v.is_string()   ? io::show(v.get_ref<const std::string&>())
-                             : v.dump();
-  }
-  const json& need(const json& o, const std::string& at, const char* key) const {
-    if (!o.contains(key)) fail("missing_field", path(at, key), "none");
-    return o[key];
-  }
-  /// `o` is an object of these fields and no others.
-  void fields(const json& o, const std::string& at, std::initializer_list<const char*> known) const {
-    if (!o.is_object())
-      fail(at.empty() ? "bad_root" : "bad_field", at.empty() ? "an object" : at + " to be an object",
-           text(o));
-    for (const auto& [key, value] : o.items())
-      if (std::find(known.begin(), known.end(), key) == known.end())
-        fail("unknown_field", at.empty() ? "a field of a tokenizer" : "a field of " + at, io::show(key));
-  }
-  /// A field, if there is one, has this value only.
-  void only(const json& o, const std::string& at, const char* key, const json& value,
-            const char* code = "unsupported_option") const {
-    if (o.contains(key) && o[key] != value) fail(code, path(at, key) + " to be " + text(value), text(o[key]));
-  }
-  bool boolean(const json& o, const std::string& at, const char* key) const {
-    const json& v = need(o, at, key);
-    if (!v.is_boolean()) fail("bad_field", path(at, key) + " to be true or false", text(v));
-    return v.get<bool>();
-  }
-  /// The type of a part that is one of the `known`; "" is null or none.
-  std::string type(const json& o, const std::string& key, std::initializer_list<const char*> known,
-                   const std::string& at = "") const {
-    const json& part = o.contains(key) ? o[key] : json();
-    if (part.is_null() && std::string_view(*known.begin()).empty()) return "";
-    if (part.is_null()) fail("missing_field", path(at, key), o.contains(key) ? "null" : "none");
-    return type_of(part, path(at, key), known);
-  }
-  std::string type_of(const json& part, const std::string& at,
-                      std::initializer_list<const char*> known) const {
-    if (!part.is_object()) fail("bad_field", at + " to be an object", text(part));
-    const json& name = need(part, at, "type");
-    if (!name.is_string()) fail("bad_field", at + ".type to be a string", text(name));
-    std::string names;
-    for (const std::string k : known) {
-      if (name == k && !k.empty()) return k;
-      names += (names.empty() ? "" : " or ") + (k.empty() ? "null" : k);
-    }
-    fail("unknown_type", at + " to be " + names, text(name));
-  }
-
   void pre_tokenizer(const json& p) {
     const std::string at = "pre_tokenizer";
     if (p.is_null()) fail("missing_field", at, "null");
@@ -270,7 +215,6 @@ class tokenizer_reader {
   }
 
   tokenizer_sax& in_;
-  const std::filesystem::path& file_;
   const tokenizer_limits& limits_;
   tokenizer_parts parts_;
   std::map<std::string, token_id> added_;
