@@ -722,7 +722,7 @@ table everything() {
 /// name -> parameters of every function of modx::ops, read from its headers: "<type> <name>(" at the start of a line.
 std::vector<std::pair<std::string, std::string>> public_operations() {
   std::vector<std::pair<std::string, std::string>> found;
-  const auto folder = std::filesystem::path(__FILE__).parent_path() / "../include/modx/ops";
+  const auto folder = std::filesystem::path(MODX_SOURCE) / "include/modx/ops";
   const std::string_view prefix = "template <class B> ";
   for (const auto& file : std::filesystem::directory_iterator(folder)) {
     std::ifstream in(file.path());

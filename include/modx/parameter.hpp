@@ -294,6 +294,7 @@ parameter<B>& builder<B>::add(std::string_view name, std::size_t rows, std::size
   list_->push_back(make_owned<parameter<B>>(*backend_, path, rows, cols, state));
   auto& p = *list_->back();
   if (seed_ == to_be_loaded && !state) return p;
+  p.mutable_value();  // takes its memory, or says that there is none
   std::vector<T> values(p.size(), T(how.scale));
   const random_stream random(seed_, "init/" + path);
   if (how.how == init::kind::uniform)

@@ -7,6 +7,9 @@
 
 namespace modx::module {
 
+/// A coupling that says how much of each expert is there.  (A requires-expression inside bound<B> ends nvcc 13.)
+template <class C> concept HasPresence = requires(const C& c) { c.presence(); };
+
 /// No base: the combiner has the experts only.
 struct no_base {
   bool operator==(const no_base&) const = default;
@@ -42,7 +45,7 @@ struct mixture {
     static_assert(check_combiner<Combiner, B, y_type, routing, has_base>());
     using coupling_type = accepted_t<Coupling, B, BindsToExperts<Coupling, B> && Couples<Coupling, B, y_type>>;
     using combiner_type = combiner_t<Combiner, B>;
-    static constexpr bool has_ghosts = requires(const coupling_type& c) { c.presence(); };
+    static constexpr bool has_ghosts = HasPresence<coupling_type>;
     struct nothing {
       nothing(builder<B>&&, const no_base&, shape) {}
     };
