@@ -235,10 +235,12 @@ consteval bool check_coupling() {
 template <class S, class B>
 consteval bool check_present_coupling() {
   static_assert(check_coupling<S, B, outputs<B>>());
-  if constexpr (BindsToExperts<S, B> && Couples<S, B, outputs<B>>)
-    static_assert(CouplesPresent<S, B>, "modx: coupling::ghost wraps a Coupling that knows how far each expert is there: "
-                                        "modx::outputs<B> couple(const modx::outputs<B>& y, "
-                                        "std::span<const typename B::scalar> presence) const");
+  if constexpr (BindsToExperts<S, B> && Couples<S, B, outputs<B>>) {
+    constexpr bool knows = CouplesPresent<S, B>;
+    static_assert(knows, "modx: coupling::ghost wraps a Coupling that knows how far each expert is there: "
+                         "modx::outputs<B> couple(const modx::outputs<B>& y, "
+                         "std::span<const typename B::scalar> presence) const");
+  }
   return true;
 }
 template <class L, class B, class Target>
