@@ -1,0 +1,157 @@
+// The options of moe_lm: one list of fields makes the command line, the help and the JSON of a run.
+#pragma once
+#include <map>
+#include <modx/error.hpp>
+
+#include "../red_mnist/options.hpp"
+
+namespace moe_lm {
+
+using json = nlohmann::ordered_json;
+
+struct options {
+  std::string mode = "gnn", match = "parameters";
+  std::size_t width = 64, heads = 4, layers = 2, experts = 4, hidden = 0, length = 128;
+  std::size_t coupling_layers = 2, top_k = 2;
+  std::string hyperedges = "pairs";
+  double balance = 0.01, orthogonality = 0.1;
+  std::size_t orthogonality_warmup = 100, adapt_every = 50;
+  std::size_t ghosts = 2, ghost_window = 50, ghost_ramp = 50;
+  double ghost_on = 0.3, ghost_off = 0.03;
+  std::string ghost_wake = "gradual", ghost_rate = "same";
+  std::string train_file, valid_file, column = "text", tokenizer;
+  std::size_t texts = 6000, valid_texts = 150;
+  std::size_t batch_tokens = 1024, accumulation = 1, steps = 400, eval_every = 100, save_every = 100;
+  double lr = 3e-3, lr_end = 0.1, clip = 1, weight_decay = 0.01;
+  std::size_t warmup = 40;
+  std::uint64_t seed = 42;
+  std::string save_dir = "runs/moe-lm";
+  int threads = 0;
+  bool resume = false, quiet = false;
+
+  bool coupled() const { return mode != "dense" && mode != "topk"; }
+  bool has_ghosts() const { return mode == "ghost"; }
+  /// Ghosts learn under the loss too, as in the published modes.
+  bool is_orthogonal() const { return mode == "orthogonal" || mode == "ghost"; }
+};
+
+/// What decides the results: f(name, value, help, limits...), limits for numbers, choices for words.
+template <class O, class F>
+void each_field(O& o, F&& f) {
+  using words = std::vector<std::string>;
+  constexpr double huge = 1e6;
+  constexpr std::size_t most = 1u << 31;
+  f("mode", o.mode, "what the layers are", words{"gnn", "hgnn", "orthogonal", "ghost", "dense", "topk"});
+  f("match", o.match, "dense, topk: MLPs as wide as makes them equal to hgnn in this",
+    words{"parameters", "compute"});
+  f("width", o.width, "columns of the stream", 1, 1 << 16);
+  f("heads", o.heads, "heads of each attention; must divide --width", 1, 1 << 10);
+  f("layers", o.layers, "layers", 1, 1 << 10);
+  f("experts", o.experts, "experts a layer", 1, 1 << 10);
+  f("hidden", o.hidden, "hidden columns of each MLP; 0: 4 x width, or as --match says", 0, 1 << 20);
+  f("length", o.length, "longest sequence in tokens; texts are cut, never padded", 1, 1 << 20);
+  f("coupling-layers", o.coupling_layers, "layers of a coupling", 1, 1 << 10);
+  f("hyperedges", o.hyperedges, "hgnn, orthogonal, ghost: groups of experts",
+    words{"pairs", "triplets", "all"});
+  f("top-k", o.top_k, "topk: experts a token", 1, 1 << 10);
+  f("balance", o.balance, "topk: weight of the load-balance loss", 0, huge);
+  f("orthogonality", o.orthogonality, "orthogonal, ghost: strength at first; 0: none", 0, huge);
+  f("orthogonality-warmup", o.orthogonality_warmup, "steps until that strength is reached", 0, most);
+  f("adapt-every", o.adapt_every, "steps between adaptations of the strength", 1, most);
+  f("ghosts", o.ghosts, "ghost: dormant experts a layer, beside --experts", 1, 1 << 10);
+  f("ghost-on", o.ghost_on, "mean saturation above which the next ghost wakes", 0, huge);
+  f("ghost-off", o.ghost_off, "mean saturation below which the last one goes to sleep", 0, huge);
+  f("ghost-window", o.ghost_window, "steps that saturation is averaged over", 1, 1 << 20);
+  f("ghost-ramp", o.ghost_ramp, "steps from asleep to awake", 1, 1 << 20);
+  f("ghost-wake", o.ghost_wake, "how ghosts wake", words{"gradual", "binary", "selective"});
+  f("ghost-rate", o.ghost_rate, "learning rate of awake ghosts, times their level",
+    words{"same", "inverse", "complementary"});
+  f("train-file", o.train_file,
+    "training text, UTF-8, or JSONL (*.jsonl: a text a line); empty: a generated corpus", words{});
+  f("valid-file", o.valid_file, "validation text, the same way", words{});
+  f("column", o.column, "JSONL: the field that holds the text", words{});
+  f("tokenizer", o.tokenizer, "tokenizer.json (byte-level BPE); empty: bytes", words{});
+  f("texts", o.texts, "generated corpus: training texts", 1, 1 << 26);
+  f("valid-texts", o.valid_texts, "generated corpus: validation texts", 1, 1 << 26);
+  f("batch-tokens", o.batch_tokens, "tokens a batch, at most; whole sequences", 1, 1 << 24);
+  f("accumulation", o.accumulation, "batches a step", 1, 1 << 20);
+  f("steps", o.steps, "training steps", 1, 999'999'999);
+  f("eval-every", o.eval_every, "steps between evaluations", 1, most);
+  f("save-every", o.save_every, "steps between checkpoints", 1, most);
+  f("lr", o.lr, "learning rate after warm-up", 1e-12, huge);
+  f("lr-end", o.lr_end, "part of it that is left at the end", 0, 1);
+  f("warmup", o.warmup, "steps of linear warm-up; a cosine follows", 0, most);
+  f("clip", o.clip, "norm that gradients are clipped to; 0: never", 0, huge);
+  f("weight-decay", o.weight_decay, "AdamW's weight decay, on all parameters", 0, huge);
+  f("seed", o.seed, "seed of data, start and order", 0, std::uint64_t(1) << 62);
+}
+
+inline json to_json(const options& o) {
+  json all;
+  each_field(o, [&](const char* name, const auto& value, const auto&...) { all[name] = value; });
+  return all;
+}
+
+inline void declare(CLI::App& app, options& o) {
+  app.option_defaults()->always_capture_default();
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  const auto one = [&]<class T, class... L>(const char* name, T& value, const char* what,
+                                            const L&... limits) {
+    auto* option = app.add_option(std::string("--") + name, value, what);
+    if constexpr (std::same_as<T, std::string>) {
+      const auto& words = std::get<0>(std::tie(limits...));
+      std::string type;
+      for (const auto& w : words) type += (type.empty() ? "" : "|") + w;
+      option->type_name(words.empty() ? "TEXT" : type);
+      if (!words.empty()) option->check(CLI::IsMember(words).description(""));
+    } else if constexpr (std::same_as<T, double>) {
+      option->check(red_mnist::number(double(limits)...))->type_name("X");
+    } else {
+      option->check(red_mnist::whole_number(std::uint64_t(limits)...))->type_name("N");
+    }
+  };
+  each_field(o, one);
+  app.add_option("--save-dir", o.save_dir, "folder of the run: checkpoints, log, metrics, report")
+      ->type_name("DIR");
+  one("threads", o.threads, "threads; 0: one a core; results do not depend on it", 0, 1024);
+  app.add_flag("--resume", o.resume,
+               "go on with the run in --save-dir, with the options it was started with");
+  app.add_flag("--quiet", o.quiet, "no progress; the table only");
+  app.config_formatter(std::make_shared<red_mnist::hyphenated_toml>());
+  app.set_config("--config", "", "TOML file with any of these options; the command line wins")
+      ->type_name("FILE")
+      ->check(CLI::Validator(CLI::ExistingFile).description(""));
+  app.allow_config_extras(false);
+}
+
+/// Takes the options of the run that goes on; one that was given again must say the same.
+inline void adopt(options& o, const CLI::App& app, const json& was, const std::string& where) {
+  each_field(o, [&]<class T>(const char* name, T& value, const auto&...) {
+    if (!was.is_object() || !was.contains(name))
+      throw modx::error(where, std::string("an option \"") + name + "\"", "none");
+    T old;
+    try {
+      was.at(name).get_to(old);
+    } catch (const json::exception&) {
+      throw modx::error(where, std::string("a value of --") + name, was.at(name).dump());
+    }
+    if (app.get_option(std::string("--") + name)->count() && !(old == value))
+      throw modx::error(std::string("--resume with another --") + name,
+                        json(old).dump() + ", as the run was started with", json(value).dump());
+    value = old;
+  });
+}
+
+/// What the options say together; a sentence, or nothing.
+inline std::string contradiction(const options& o) {
+  if (o.width % o.heads)
+    return "--heads " + std::to_string(o.heads) + " does not divide --width " + std::to_string(o.width);
+  if (o.train_file.empty() != o.valid_file.empty()) return "--train-file and --valid-file go together";
+  if (o.has_ghosts() && !(o.ghost_off < o.ghost_on)) return "--ghost-off must be below --ghost-on";
+  if (o.mode == "topk" && o.top_k > o.experts) return "--top-k must be at most --experts";
+  if (o.warmup >= o.steps) return "--warmup must be below --steps";
+  if (o.batch_tokens < o.length) return "--batch-tokens must be at least --length";
+  return {};
+}
+
+}  // namespace moe_lm

@@ -1,0 +1,207 @@
+// The program: runs, goes on to the same bits, and says in a sentence what is wrong.
+#include "catch.hpp"
+#include "small.hpp"
+
+using namespace moe_test;
+using modx::test::get;
+using modx::test::put;
+using modx::test::temp_folder;
+using moe_lm::json;
+using moe_lm::options;
+using red_test::contains;
+using red_test::operator+;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Tensors of the last checkpoint and of the best model, and the metrics without times.
+std::vector<std::string> result_of(const fs::path& folder, std::uint64_t step) {
+  std::vector<std::string> all;
+  modx::io::checkpoint_store store(folder, "training", 2);
+  auto last = store.load_newest();
+  REQUIRE(last);
+  REQUIRE(last->step == step);
+  const modx::io::safetensors_file best(folder / "best.safetensors");
+  const modx::io::safetensors_file* files[] = {&last->file, &best};
+  for (const auto* file : files)
+    for (const auto& t : file->list())
+      all.push_back(t.name + std::string(reinterpret_cast<const char*>(t.bytes.data()), t.bytes.size()));
+  auto meta = last->meta;
+  meta.erase("seconds");
+  all.push_back(meta.dump());
+  auto metrics = json::parse(get(folder / "metrics.json"));
+  metrics.erase("seconds"), metrics.erase("tokens_per_second");
+  all.push_back(metrics.dump());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a run that was stopped goes on to the same bits, in every mode", "[moe_lm][resume]") {
+  for (const auto& mode : modes()) {
+    INFO(mode);
+    const temp_folder folder;
+    options o = small(mode);
+    o.steps = 30, o.accumulation = 2, o.save_every = 7;
+    const auto whole = red_test::run(to_arguments(o, folder / "whole"));
+    INFO(whole.err);
+    REQUIRE(whole.exit == 0);
+    CHECK(contains(whole.out, mode));
+
+    const fs::path log = folder / "cut" / "log.jsonl";
+    const auto lines = [&] {
+      const auto text = fs::exists(log) ? get(log) : "";
+      return std::count(text.begin(), text.end(), '\n');
+    };
+    const auto stop_after = [&](const red_test::arguments& a, std::ptrdiff_t count, int signal) {
+      red_test::program p(a);
+      p.until([&] { return lines() >= count; });
+      p.send(signal);
+      return p.wait();
+    };
+    const auto stopped = stop_after(to_arguments(o, folder / "cut"), 3, SIGINT);
+    CHECK(stopped.exit == 0);
+    CHECK((contains(stopped.err, "go on with --resume") || contains(stopped.out, "report")));
+    const red_test::arguments resume{"--resume", "--save-dir", (folder / "cut").string(), "--threads", "1"};
+    stop_after(resume, 5, SIGKILL);
+    const auto rest = red_test::run(resume);
+    INFO(rest.err);
+    REQUIRE(rest.exit == 0);
+    CHECK(result_of(folder / "cut", 30) == result_of(folder / "whole", 30));
+  }
+}
+
+TEST_CASE("a checkpoint in the middle holds all that training goes on from", "[moe_lm][resume]") {
+  for (const auto& mode : modes()) {
+    INFO(mode);
+    const options o = small(mode);
+    const temp_folder folder;
+    const auto data = moe_lm::load_corpus(o);
+    modx::cpu backend(o.seed, 2);
+    moe_lm::trainer straight(backend, o, data), second(backend, o, data);
+    modx::io::checkpoint_store store(folder.path(), "training", 2);
+    while (straight.step < 23) straight.train_step();
+    straight.save(store);
+    second.restore(*store.load_newest());
+    while (straight.step < 33) {
+      const double expected = straight.train_step();
+      CHECK(second.train_step() == expected);
+    }
+    auto a = straight.record(straight.evaluate()), b = second.record(second.evaluate());
+    for (auto* r : {&a, &b}) r->erase("seconds"), r->erase("tokens_per_second");
+    CHECK(a == b);
+  }
+}
+
+TEST_CASE("a run leaves its log, metrics, models and report", "[moe_lm]") {
+  for (const auto& mode : modes()) {
+    INFO(mode);
+    const temp_folder folder;
+    options o = small(mode);
+    o.steps = 10;
+    const auto r = red_test::run(to_arguments(o, folder / "run") + red_test::arguments{"--quiet"});
+    REQUIRE(r.exit == 0);
+    CHECK(r.err.empty());
+    const auto metrics = json::parse(get(folder / "run" / "metrics.json"));
+    for (const char* domain : {"arithmetic", "code", "prose"})
+      CHECK(metrics.at("domain_perplexity").at(domain) > 1);
+    CHECK(metrics.at("perplexity").get<double>() == Approx(std::exp(metrics.at("valid_loss").get<double>())));
+    CHECK(metrics.contains("specialisation_at_start") == o.coupled());
+    CHECK(metrics.contains("connections") == o.coupled());
+    CHECK(metrics.contains("load") == (mode == "topk"));
+    const auto page = get(folder / "run" / "report.html");
+    CHECK(contains(page, ">Ghosts</h2>") == o.has_ghosts());
+    CHECK(modx::io::run_folder(folder / "run").verify().empty());
+    // Rows of the operator sum to one; what a graph hears is between 0 and 1.
+    if (o.coupled() && mode != "gnn")
+      for (const auto& row : metrics.at("connections").at(0).at(0)) {
+        double sum = 0;
+        for (const auto& v : row) sum += v.get<double>();
+        CHECK(sum == Approx(1));
+      }
+  }
+}
+
+TEST_CASE("wrong options end with 2, missing and broken files with 1, one sentence each", "[moe_lm]") {
+  const temp_folder folder;
+  const red_test::arguments to{"--save-dir", (folder / "run").string()};
+  const auto one = [&](int exit, const red_test::arguments& a, const std::string& part) {
+    const auto r = red_test::run(to + a);
+    INFO(r.err);
+    CHECK(r.exit == exit);
+    CHECK(contains(r.err, part));
+    CHECK(std::count(r.err.begin(), r.err.end(), '\n') <= 2);  // CLI11 adds a word on --help
+  };
+  one(2, {"--mode", "moe"}, "moe");
+  one(2, {"--layers", "-1"}, "--layers");
+  one(2, {"--lr", "nan"}, "--lr");
+  one(2, {"--heads", "3"}, "--heads 3 does not divide --width 64");
+  one(2, {"--train-file", "a.txt"}, "--train-file and --valid-file go together");
+  one(2, {"--mode", "ghost", "--ghost-off", "1"}, "--ghost-off must be below --ghost-on");
+  one(2, {"--mode", "topk", "--top-k", "9"}, "--top-k must be at most --experts");
+  one(2, {"--warmup", "400"}, "--warmup must be below --steps");
+  one(2, {"--frobnicate"}, "--frobnicate");
+  one(1, {"--train-file", "/no/such.txt", "--valid-file", "/no/such.txt"}, "/no/such.txt");
+  one(1, {"--tokenizer", "/no/tokenizer.json"}, "/no/tokenizer.json");
+  one(1, {"--resume"}, "no config.json there");
+  put(folder / "a.jsonl", "{\"text\": \"one two\"}\n{\"txt\": \"three\"}\n");
+  one(1, {"--train-file", (folder / "a.jsonl").string(), "--valid-file", (folder / "a.jsonl").string()},
+      "line 2");
+  put(folder / "empty.txt", "");
+  one(1, {"--train-file", (folder / "empty.txt").string(), "--valid-file", (folder / "empty.txt").string()},
+      "at least two tokens");
+  CHECK(contains(red_test::run({"--help"}).out, "--mode"));
+
+  options o = small("dense");
+  o.steps = 5;
+  REQUIRE(red_test::run(to_arguments(o, folder / "run")).exit == 0);
+  one(1, {}, "an earlier run's config.json");
+  one(1, {"--resume", "--layers", "3"}, "--resume with another --layers");
+}
+
+TEST_CASE("own text: a file, lines of JSON, a tokenizer", "[moe_lm]") {
+  const temp_folder folder;
+  put(folder / "a.txt", "abcabcabcabcabcabc\xc3\xa4");
+  put(folder / "a.jsonl", "{\"body\": \"abcd\"}\n\n{\"body\": \"xyz\"}\n");
+  options o = small("gnn");
+  o.length = 4;
+  o.train_file = (folder / "a.txt").string(), o.valid_file = (folder / "a.jsonl").string(), o.column = "body";
+  const auto data = moe_lm::load_corpus(o);
+  CHECK(data.train.targets == 19);  // all 20 bytes but the first
+  CHECK(data.train.sequences.size() == 5);
+  CHECK(data.valid.targets == 5);
+  CHECK(data.valid.sequences.size() == 2);
+  CHECK(data.vocabulary == 256);
+  const auto b = moe_lm::batch_of(data.valid, {1, 0});
+  CHECK(b.x.data == std::vector<float>{'x', 'y', 'a', 'b', 'c'});
+  CHECK(b.target == std::vector<std::int32_t>{'y', 'z', 'b', 'c', 'd'});
+  CHECK(b.lengths == std::vector<std::size_t>{2, 3});
+}
+
+TEST_CASE("the generated corpus is seeded, and its parts share no text", "[moe_lm]") {
+  const auto valid = moe_lm::generate(7, "valid", 90), train = moe_lm::generate(7, "train", 900, valid);
+  CHECK(moe_lm::generate(7, "train", 900, valid).text == train.text);
+  CHECK(moe_lm::generate(8, "train", 900).text != train.text);
+  for (const auto& text : valid.text) CHECK(std::ranges::find(train.text, text) == train.text.end());
+  CHECK(moe_lm::generate(7, "train", 900, train).text != train.text);  // taken texts are passed over
+  for (std::size_t i = 0; i < 90; ++i) CHECK(valid.domain[i] == std::int32_t(i % 3));
+}
+
+TEST_CASE("the loss of an evaluation counts by tokens, whatever the batches", "[moe_lm]") {
+  options o = small("hgnn");
+  const auto data = moe_lm::load_corpus(o);
+  modx::cpu backend(1, 2);
+  moe_lm::trainer run(backend, o, data);
+  const auto found = run.evaluate();
+  double sum = 0;
+  for (std::size_t i = 0; i < data.valid.sequences.size(); ++i) {
+    const auto b = moe_lm::batch_of(data.valid, {i});
+    const auto y = run.model().predict(b.x, b.lengths);
+    for (std::size_t r = 0; r < y.rows; ++r) {
+      double top = 0;
+      for (const float v : y.row(r)) top += std::exp(double(v));
+      sum += std::log(top) - double(y(r, std::size_t(b.target[r])));
+    }
+  }
+  CHECK(found.loss == Approx(sum / double(data.valid.targets)).epsilon(1e-5));
+}
