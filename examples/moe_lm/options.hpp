@@ -71,8 +71,8 @@ void each_field(O& o, F&& f) {
   f("valid-file", o.valid_file, "validation text, the same way", words{});
   f("column", o.column, "JSONL: the field that holds the text", words{});
   f("tokenizer", o.tokenizer, "tokenizer.json (byte-level BPE); empty: bytes", words{});
-  f("texts", o.texts, "generated corpus: training texts", 1, 1 << 26);
-  f("valid-texts", o.valid_texts, "generated corpus: validation texts", 1, 1 << 26);
+  f("texts", o.texts, "generated corpus: training texts", 3, 1 << 26);
+  f("valid-texts", o.valid_texts, "generated corpus: validation texts", 3, 1 << 26);
   f("batch-tokens", o.batch_tokens, "tokens a batch, at most; whole sequences", 1, 1 << 24);
   f("accumulation", o.accumulation, "batches a step", 1, 1 << 20);
   f("steps", o.steps, "training steps", 1, 999'999'999);
@@ -92,23 +92,34 @@ inline json to_json(const options& o) {
   return all;
 }
 
+/// What a value may be: one of some words, or a number within limits; no words: any text.
+template <class T, class... L>
+CLI::Validator limits_of(const T&, const L&... limits) {
+  if constexpr (std::same_as<T, std::string>) {
+    const auto& words = std::get<0>(std::tie(limits...));
+    if (words.empty()) return {};
+    return CLI::IsMember(words).description("");
+  } else if constexpr (std::same_as<T, double>) {
+    return red_mnist::number(double(limits)...);
+  } else {
+    return red_mnist::whole_number(std::uint64_t(limits)...);
+  }
+}
+
 inline void declare(CLI::App& app, options& o) {
   app.option_defaults()->always_capture_default();
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   const auto one = [&]<class T, class... L>(const char* name, T& value, const char* what,
                                             const L&... limits) {
     auto* option = app.add_option(std::string("--") + name, value, what);
+    option->check(limits_of(value, limits...));
+    std::string type = std::same_as<T, double> ? "X" : "N";
     if constexpr (std::same_as<T, std::string>) {
-      const auto& words = std::get<0>(std::tie(limits...));
-      std::string type;
-      for (const auto& w : words) type += (type.empty() ? "" : "|") + w;
-      option->type_name(words.empty() ? "TEXT" : type);
-      if (!words.empty()) option->check(CLI::IsMember(words).description(""));
-    } else if constexpr (std::same_as<T, double>) {
-      option->check(red_mnist::number(double(limits)...))->type_name("X");
-    } else {
-      option->check(red_mnist::whole_number(std::uint64_t(limits)...))->type_name("N");
+      type.clear();
+      for (const auto& w : std::get<0>(std::tie(limits...))) type += (type.empty() ? "" : "|") + w;
+      if (type.empty()) type = "TEXT";
     }
+    option->type_name(type);
   };
   each_field(o, one);
   app.add_option("--save-dir", o.save_dir, "folder of the run: checkpoints, log, metrics, report")
@@ -124,24 +135,6 @@ inline void declare(CLI::App& app, options& o) {
   app.allow_config_extras(false);
 }
 
-/// Takes the options of the run that goes on; one that was given again must say the same.
-inline void adopt(options& o, const CLI::App& app, const json& was, const std::string& where) {
-  each_field(o, [&]<class T>(const char* name, T& value, const auto&...) {
-    if (!was.is_object() || !was.contains(name))
-      throw modx::error(where, std::string("an option \"") + name + "\"", "none");
-    T old;
-    try {
-      was.at(name).get_to(old);
-    } catch (const json::exception&) {
-      throw modx::error(where, std::string("a value of --") + name, was.at(name).dump());
-    }
-    if (app.get_option(std::string("--") + name)->count() && !(old == value))
-      throw modx::error(std::string("--resume with another --") + name,
-                        json(old).dump() + ", as the run was started with", json(value).dump());
-    value = old;
-  });
-}
-
 /// What the options say together; a sentence, or nothing.
 inline std::string contradiction(const options& o) {
   if (o.width % o.heads)
@@ -152,6 +145,25 @@ inline std::string contradiction(const options& o) {
   if (o.warmup >= o.steps) return "--warmup must be below --steps";
   if (o.batch_tokens < o.length) return "--batch-tokens must be at least --length";
   return {};
+}
+
+/// Takes the options of the run that goes on; one that was given again must say the same.
+inline void adopt(options& o, const CLI::App& app, const json& was, const std::string& where) {
+  each_field(o, [&]<class T>(const char* name, T& value, const auto&, const auto&... limits) {
+    if (!was.is_object() || !was.contains(name))
+      throw modx::error(where, std::string("an option \"") + name + "\"", "none");
+    const json& saved = was.at(name);
+    std::string text = saved.is_string() ? saved.template get<std::string>() : saved.dump();
+    if (saved.is_string() != std::same_as<T, std::string> || !limits_of(value, limits...)(text).empty())
+      throw modx::error(where, std::string("a value that --") + name + " may have", saved.dump());
+    const T old = saved.template get<T>();
+    if (app.get_option(std::string("--") + name)->count() && !(old == value))
+      throw modx::error(std::string("--resume with another --") + name,
+                        json(old).dump() + ", as the run was started with", json(value).dump());
+    value = old;
+  });
+  if (const auto wrong = contradiction(o); !wrong.empty())
+    throw modx::error(where, "options that go together", wrong);
 }
 
 }  // namespace moe_lm

@@ -157,6 +157,20 @@ TEST_CASE("wrong options end with 2, missing and broken files with 1, one senten
   REQUIRE(red_test::run(to_arguments(o, folder / "run")).exit == 0);
   one(1, {}, "an earlier run's config.json");
   one(1, {"--resume", "--layers", "3"}, "--resume with another --layers");
+  const auto config = folder / "run" / "config.json";
+  const auto good = json::parse(get(config));
+  for (const auto& [key, value] :
+       {std::pair("eval-every", json(0)), std::pair("length", json("x")), std::pair("lr", json(-1.5)),
+        std::pair("mode", json("moe")), std::pair("steps", json(2.5))}) {
+    auto bad = good;
+    bad["options"][key] = value;
+    put(config, bad.dump());
+    one(1, {"--resume"}, std::string("a value that --") + key + " may have");
+  }
+  put(config, "{\"options\": {}}");
+  one(1, {"--resume"}, "an option \"mode\"");
+  put(config, "{");
+  one(1, {"--resume"}, "config.json");
 }
 
 TEST_CASE("own text: a file, lines of JSON, a tokenizer", "[moe_lm]") {
