@@ -1,5 +1,5 @@
 # Times what it costs to compile a program that links the compiled backend, and checks what <modx/modx.hpp> may include.
-#   cmake -DCXX=g++ -DROOT=. -DFOLDER=/tmp/cost -P cmake/check_compile_cost.cmake
+#   cmake -DCXX=g++ -DROOT=. -DFOLDER=build/cost -P cmake/check_compile_cost.cmake
 # The times are printed and decide nothing; the headers named below do: each costs more than all of modx.
 set(flags -std=c++20 -O2 -DMODX_COMPILED -I${ROOT}/include)
 set(forbidden chrono memory iostream sstream ostream regex functional algorithm ranges Eigen/ Random123/ nlohmann/ CLI/)
