@@ -1,10 +1,8 @@
-// Ghosts in training: a domain that appears half-way wakes them and they lower the loss; rates, resuming,
-// background.
-#include <modx/coupling/graph.hpp>
+// Ghosts in training: a domain that appears half-way wakes them and they lower the loss; rates, resuming.
+#include <modx/coupling/ghost.hpp>
 #include <modx/expert/mlp.hpp>
 #include <modx/fit.hpp>
 #include <modx/ghosts.hpp>
-#include <modx/loss/ghost_background.hpp>
 #include <modx/loss/mse.hpp>
 #include <modx/module/mixture.hpp>
 #include <modx/module/sequential.hpp>
@@ -130,41 +128,6 @@ TEST_CASE("ghosts: dormant ones keep every weight, awake ones move at the rate o
   CHECK(moved(1, inverse, 0.25)[0] == awake[0]);  // the others don't notice
 }
 
-TEST_CASE("ghosts: background learning trains dormant ghosts towards the mixture, and nobody else notices") {
-  const auto run = [](double background, double weight, std::vector<double>& distance) {
-    cpu64 backend{1, 1};
-    auto m = build(backend, network(coupling::ghost{.inner = coupling::graph{}, .ghosts = 2}), io);
-    const ghost_rules rules{.on = 1e9, .background = background};
-    const auto probe = mixed(5, 200, -1);
-    for (int step = 0; step < 150; ++step) {
-      const auto b = mixed(std::uint64_t(step), 64, -1);
-      if (step % 149 == 0) {
-        tape<cpu64> t(backend);
-        const auto x = t.input(probe.x);
-        m.forward(x);
-        const auto* r = expert_outputs(t);
-        distance.push_back(ops::mean(ops::square(r->y[3] - ops::weighted_sum(r->weights, r->y))).item());
-      }
-      prepare_ghosts(m, rules);
-      train_step(m, optimizer::adamw{.lr = 0.01}, loss::mse{} + loss::ghost_background{weight}, b.x,
-                 b.target);
-      advance_ghosts(m, rules, 0.1);
-    }
-    std::vector<matrix<double>> all;
-    for (auto* p : m.parameters()) all.push_back(p->host());
-    return std::pair(all, m.predict(probe.x));
-  };
-  std::vector<double> off, on;
-  const auto [still, y] = run(0, 0, off);
-  const auto [learned, z] = run(1, 1, on);
-  CHECK(y == z);
-  std::size_t moved = 0;
-  for (std::size_t i = 0; i < still.size(); ++i) moved += still[i] != learned[i];
-  CHECK(moved == 8);  // two ghosts: up and down, weights and biases
-  CHECK(on[1] < 0.5 * on[0]);
-  CHECK(on[1] < 0.5 * off[1]);
-}
-
 TEST_CASE("ghosts: resumed from parameters and states, training ends with the same bits") {
   const ghost_rules rules{.on = 0.2, .off = 0.01, .ramp = 20};
   cpu backend{1, 1};
@@ -217,9 +180,4 @@ TEST_CASE("ghosts: without any it says so") {
   auto m = build(backend, network(coupling::none{}), io);
   const auto said = message([&] { prepare_ghosts(m, {}); });
   CHECK(contains(said, "ghosts: expected a mixture with .coupling = coupling::ghost{...}, found none"));
-  const auto b = mixed(1, 8, -1);
-  CHECK(contains(message([&] {
-                   train_step(m, optimizer::sgd{}, loss::mse{} + loss::ghost_background{}, b.x, b.target);
-                 }),
-                 "ghost_background: expected a mixture with ghosts in the forward pass, found none"));
 }

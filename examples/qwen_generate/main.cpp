@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <iostream>
 #include <modx/backend/cpu.hpp>
-#include <modx/io/interrupt.hpp>
 #include <modx/io/qwen3_folder.hpp>
 #include <modx/text/qwen3_chat.hpp>
 
@@ -24,19 +23,33 @@ struct options {
 
 void declare(CLI::App& app, options& o) {
   app.option_defaults()->always_capture_default();
-  app.add_option("model", o.model, "folder with config.json, tokenizer.json and model.safetensors (or shards with their index)")
+  app.add_option("model", o.model,
+                 "folder with config.json, tokenizer.json and model.safetensors (or shards with their index)")
       ->required()
       ->type_name("DIR");
-  app.add_option("--prompt", o.prompt, "what to ask; without it, lines are read from standard input, each a turn of its own")->type_name("TEXT");
+  app.add_option("--prompt", o.prompt,
+                 "what to ask; without it, lines are read from standard input, each a turn of its own")
+      ->type_name("TEXT");
   app.add_flag("--raw", o.raw, "continue the prompt itself, without the chat template");
   app.add_flag("--thinking", o.thinking, "let the model think before it answers");
   app.add_flag("--greedy", o.greedy, "always the likeliest token, whatever generation_config.json says");
-  app.add_option("--max-tokens", o.max_tokens, "new tokens at most")->check(CLI::Range(std::size_t(1), std::size_t(1) << 20))->type_name("N");
-  app.add_option("--temperature", o.temperature, "-1: as generation_config.json says")->check(CLI::Range(-1.0, 100.0))->type_name("X");
-  app.add_option("--top-k", o.top_k, "the k likeliest; 0: all, -1: as generation_config.json says")->check(CLI::Range(-1LL, 1LL << 24))->type_name("K");
-  app.add_option("--top-p", o.top_p, "the likeliest that together reach p; -1: as generation_config.json says")->check(CLI::Range(-1.0, 1.0))->type_name("P");
+  app.add_option("--max-tokens", o.max_tokens, "new tokens at most")
+      ->check(CLI::Range(std::size_t(1), std::size_t(1) << 20))
+      ->type_name("N");
+  app.add_option("--temperature", o.temperature, "-1: as generation_config.json says")
+      ->check(CLI::Range(-1.0, 100.0))
+      ->type_name("X");
+  app.add_option("--top-k", o.top_k, "the k likeliest; 0: all, -1: as generation_config.json says")
+      ->check(CLI::Range(-1LL, 1LL << 24))
+      ->type_name("K");
+  app.add_option("--top-p", o.top_p,
+                 "the likeliest that together reach p; -1: as generation_config.json says")
+      ->check(CLI::Range(-1.0, 1.0))
+      ->type_name("P");
   app.add_option("--seed", o.seed, "of the draws")->type_name("N");
-  app.add_option("--threads", o.threads, "0: one a core; the text does not depend on it")->check(CLI::Range(0, 1024))->type_name("N");
+  app.add_option("--threads", o.threads, "0: one a core; the text does not depend on it")
+      ->check(CLI::Range(0, 1024))
+      ->type_name("N");
   app.add_flag("--stats", o.stats, "tokens and seconds, on standard error");
 }
 
@@ -53,36 +66,47 @@ modx::generation settings(const options& o, const std::filesystem::path& folder)
 
 int run(const options& o) {
   const std::filesystem::path folder = o.model;
-  const auto g = settings(o, folder);
+  auto g = settings(o, folder);
   const modx::text::tokenizer tokenizer(folder / "tokenizer.json");
+  g.vocabulary = tokenizer.size();
   modx::cpu backend(o.seed, o.threads);
   const auto loading = clock::now();
   auto model = modx::io::load_qwen3(backend, folder, /*trained=*/0);  // every weight in bfloat16
   if (tokenizer.size() > model.spec().vocabulary)
-    throw modx::error(o.model, "a tokenizer of at most " + std::to_string(model.spec().vocabulary) + " ids, as config.json says",
-                      std::to_string(tokenizer.size()));
-  if (o.stats) std::fprintf(stderr, "%zu parameters in %.1f s\n", model.parameter_count(), std::chrono::duration<double>(clock::now() - loading).count());
+    throw modx::error(
+        o.model,
+        "a tokenizer of at most " + std::to_string(model.spec().vocabulary) + " ids, as config.json says",
+        std::to_string(tokenizer.size()));
+  if (o.stats)
+    std::fprintf(stderr, "%zu parameters in %.1f s\n", model.parameter_count(),
+                 std::chrono::duration<double>(clock::now() - loading).count());
 
   const auto answer = [&](const std::string& text) {
-    const std::vector<std::vector<std::int32_t>> prompt = {o.raw ? tokenizer.encode(text)
-                                                                 : modx::text::qwen3_chat_ids(tokenizer, text, o.thinking)};
+    const std::vector<std::vector<std::int32_t>> prompt = {
+        o.raw ? tokenizer.encode(text) : modx::text::qwen3_chat_ids(tokenizer, text, o.thinking)};
     modx::text::stream_decoder decoder(tokenizer);
     const auto start = clock::now();
     auto first = start;
     std::size_t count = 0;
     modx::generate(model, prompt, g, [&](std::size_t, std::int32_t id) {
       if (count++ == 0) first = clock::now();
-      if (std::find(g.stop.begin(), g.stop.end(), id) == g.stop.end()) std::cout << decoder.push(id) << std::flush;
-      return !modx::io::interrupt::requested() && bool(std::cout);
+      if (std::find(g.stop.begin(), g.stop.end(), id) == g.stop.end())
+        std::cout << decoder.push(id) << std::flush;
+      return bool(std::cout);
     });
     std::cout << decoder.finish() << std::endl;
     if (!o.stats) return;
-    const double prefill = std::chrono::duration<double>(first - start).count(), rest = std::chrono::duration<double>(clock::now() - first).count();
-    std::fprintf(stderr, "%zu tokens of prompt in %.2f s (%.1f tok/s), %zu new ones in %.2f s (%.1f tok/s)\n", prompt[0].size(), prefill,
-                 double(prompt[0].size()) / prefill, count, prefill + rest, count > 1 ? double(count - 1) / rest : 0.0);
+    const double prefill = std::chrono::duration<double>(first - start).count(),
+                 rest = std::chrono::duration<double>(clock::now() - first).count();
+    std::fprintf(stderr, "%zu tokens of prompt in %.2f s (%.1f tok/s), %zu new ones in %.2f s (%.1f tok/s)\n",
+                 prompt[0].size(), prefill, double(prompt[0].size()) / prefill, count, prefill + rest,
+                 count > 1 ? double(count - 1) / rest : 0.0);
   };
-  if (!o.prompt.empty()) return answer(o.prompt), 0;
-  for (std::string line; !modx::io::interrupt::requested() && std::getline(std::cin, line);)
+  if (!o.prompt.empty()) {
+    answer(o.prompt);
+    return 0;
+  }
+  for (std::string line; std::getline(std::cin, line);)
     if (!line.empty()) answer(line);
   return 0;
 }
@@ -90,9 +114,10 @@ int run(const options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Qwen3 from a Hugging Face folder: a prompt, or a chat of single turns.\n"
-               "Exit status: 0 done (or stopped by Ctrl-C), 1 failed, 2 wrong options.\n",
-               "qwen_generate"};
+  CLI::App app{
+      "Qwen3 from a Hugging Face folder: a prompt, or a chat of single turns.\n"
+      "Exit status: 0 done, 1 failed, 2 wrong options; Ctrl-C ends it, what was said stays said.\n",
+      "qwen_generate"};
   options o;
   declare(app, o);
   try {
@@ -100,7 +125,6 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
-  const modx::io::interrupt on_signal;
   try {
     return run(o);
   } catch (const std::exception& e) {

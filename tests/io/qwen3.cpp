@@ -262,6 +262,10 @@ TEST_CASE("generate: greedy tokens are the likeliest of a whole pass; stops, cal
   auto other = hot;
   other.seed = 6;
   CHECK(drawn != modx::generate(m, prompts, other));
+  auto few = hot;
+  few.vocabulary = 3;
+  for (const auto& ids : modx::generate(m, prompts, few))
+    for (const auto id : ids) CHECK(id < 3);
   CHECK(contains(message([&] { modx::generate(m, std::vector<std::vector<std::int32_t>>{{}}); }), "generate, prompt 0: expected at least one token"));
   CHECK(contains(message([&] { modx::generate(m, std::vector<std::vector<std::int32_t>>{{31}}); }), "0 <= id < 31, found 31"));
 }

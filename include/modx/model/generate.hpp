@@ -10,6 +10,7 @@ struct generation {
   std::vector<std::int32_t> stop = {};    // a sequence ends with the first of these, which is part of it
   modx::sampling sampling = {};
   std::uint64_t seed = 1;                // sequence s draws from a stream of its own: (seed, s)
+  std::size_t vocabulary = 0;            // only ids below are taken: models have rows to spare; 0: all
 };
 
 /// New tokens of each prompt.  The model's bound needs embed(), hidden_between(), blocks() and logits(), as qwen3's.
@@ -52,7 +53,8 @@ std::vector<std::vector<std::int32_t>> generate(M& model, std::span<const std::v
     for (std::size_t s = 0; s < count; ++s) {
       if (!lengths[s]) continue;
       const auto values = logits.row(row++);
-      const std::vector<float> scores(values.begin(), values.end());
+      const std::size_t words = options.vocabulary ? std::min(options.vocabulary, values.size()) : values.size();
+      const std::vector<float> scores(values.begin(), values.begin() + std::ptrdiff_t(words));
       const double u = random_stream(options.seed, "generate", s).uniform(step);
       const auto id = sample(scores, options.sampling, u);
       out[s].push_back(id);
