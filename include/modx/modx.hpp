@@ -19,6 +19,7 @@
 #include <modx/expert/mlp.hpp>
 #include <modx/expert/transformer_block.hpp>
 #include <modx/fit.hpp>
+#include <modx/fit_state.hpp>
 #include <modx/ghosts.hpp>
 #include <modx/loss/cross_entropy.hpp>
 #include <modx/loss/ghost_background.hpp>

@@ -60,12 +60,24 @@ class stage_runner {
            const L& loss, const dataset<B>& data, const std::vector<std::int32_t>& rows,
            const std::vector<std::int32_t>& validation, std::span<const std::int32_t> target, F forward,
            fit_options options) {
-    model.train_only(patterns);
     options.name = stage;
+    auto facts = nlohmann::ordered_json::object();
+    if constexpr (requires { optimizer.lr; }) facts["lr"] = optimizer.lr;
+    run_fit(stage, model, std::span(patterns.begin(), patterns.size()), rows.size(), options, facts, [&] {
+      return fitter(model, optimizer, loss, data, rows, validation, target, std::move(forward), options);
+    });
+  }
+
+  /// The same for any training by epochs: make() gives what has a fitter's epoch(), done(), run_epoch(), stopping(),
+  /// restore_best(), state() and restore().  `samples` are those of an epoch; `facts_of_epoch` join each record.
+  template <class M, class F>
+  void run_fit(const std::string& stage, M& model, std::span<const std::string> patterns, std::size_t samples,
+               const fit_options& options, const nlohmann::ordered_json& facts_of_epoch, F make) {
+    model.train_only(patterns);
     const auto file = folder_ / (stage + ".safetensors");
     if (resume_ && std::filesystem::exists(file) && load_finished(stage, model, file)) return;
 
-    fitter fit(model, optimizer, loss, data, rows, validation, target, std::move(forward), options);
+    auto fit = make();
     double spent = 0;
     if (pending_ && is_of(stage)) {
       spent = restore(fit);
@@ -77,10 +89,10 @@ class stage_runner {
     while (!fit.done()) {
       const auto e = fit.run_epoch();
       spent += e.seconds;
-      bar_->epoch(std::int64_t(e.epoch), std::int64_t(rows.size()), e.loss, e.accuracy);
+      bar_->epoch(std::int64_t(e.epoch), std::int64_t(samples), e.loss, e.accuracy);
       nlohmann::ordered_json record{{"stage", stage}, {"epoch", e.epoch}, {"loss", e.loss}, {"acc", e.accuracy}};
-      if (!validation.empty()) record["val_loss"] = e.validation_loss, record["val_acc"] = e.validation_accuracy;
-      if constexpr (requires { optimizer.lr; }) record["lr"] = optimizer.lr;
+      if (!std::isnan(e.validation_loss)) record["val_loss"] = e.validation_loss, record["val_acc"] = e.validation_accuracy;
+      record.update(facts_of_epoch);
       record["seconds"] = e.seconds;
       record["best"] = e.best;
       log_(record);
