@@ -4,8 +4,9 @@
 #include <modx/io/interrupt.hpp>
 #include <modx/io/progress.hpp>
 #include <modx/io/run_folder.hpp>
-#include <modx/io/stage_runner.hpp>
 
+#include "../program/json.hpp"
+#include "../program/run.hpp"
 #include "report.hpp"
 
 #ifndef MODX_ECHARTS_JS
@@ -18,16 +19,6 @@
 namespace moe_lm {
 
 namespace fs = std::filesystem;
-
-inline json read_json(const fs::path& file) {
-  const auto bytes = modx::io::read_file(file, std::uint64_t(1) << 28);
-  modx::io::check_json_budget(bytes.text(), file);
-  try {
-    return json::parse(bytes.text());
-  } catch (const json::exception& e) {
-    throw modx::error(file.string(), "JSON", e.what());
-  }
-}
 
 /// The records of a log by step; a resumed run may repeat some, and the later ones count.
 inline std::vector<json> read_log(const fs::path& file) {
@@ -72,7 +63,7 @@ int run(options o, const CLI::App& app) {
   if (o.resume) {
     if (!fs::exists(config))
       throw modx::error("--resume", "an earlier run in " + o.save_dir, "no config.json there");
-    const json was = read_json(config);
+    const json was = program::read_json(config);
     adopt(o, app, was.is_object() && was.contains("options") ? was.at("options") : json(), config.string());
   } else if (fs::exists(config)) {
     throw modx::error("--save-dir " + o.save_dir, "a folder without a run (or --resume to go on with it)",
@@ -157,26 +148,10 @@ int main(int argc, char** argv) {
       "moe_lm"};
   options o;
   declare(app, o);
-  try {
-    auto args = red_mnist::hyphenated(argc, argv);
-    std::reverse(args.begin(), args.end());
-    app.parse(args);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
+  if (const auto status = program::parse(app, argc, argv)) return *status;
   if (const auto wrong = contradiction(o); !o.resume && !wrong.empty()) {
     std::fprintf(stderr, "%s\n", wrong.c_str());
     return 2;
   }
-  const modx::io::interrupt on_signal;
-  try {
-    return run(o, app);
-  } catch (const modx::io::interrupted& e) {
-    std::fprintf(stderr, "%s: everything up to here is saved; go on with --resume --save-dir %s\n", e.what(),
-                 o.save_dir.c_str());
-    return 0;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "moe_lm: %s\n", e.what());
-    return 1;
-  }
+  return program::guarded("moe_lm", "--resume --save-dir " + o.save_dir, [&] { return run(o, app); });
 }

@@ -2,8 +2,9 @@
 #pragma once
 #include <map>
 #include <modx/error.hpp>
+#include <nlohmann/json.hpp>
 
-#include "../red_mnist/options.hpp"
+#include "../program/options.hpp"
 
 namespace moe_lm {
 
@@ -100,9 +101,9 @@ CLI::Validator limits_of(const T&, const L&... limits) {
     if (words.empty()) return {};
     return CLI::IsMember(words).description("");
   } else if constexpr (std::same_as<T, double>) {
-    return red_mnist::number(double(limits)...);
+    return program::number(double(limits)...);
   } else {
-    return red_mnist::whole_number(std::uint64_t(limits)...);
+    return program::whole_number(std::uint64_t(limits)...);
   }
 }
 
@@ -128,11 +129,7 @@ inline void declare(CLI::App& app, options& o) {
   app.add_flag("--resume", o.resume,
                "go on with the run in --save-dir, with the options it was started with");
   app.add_flag("--quiet", o.quiet, "no progress; the table only");
-  app.config_formatter(std::make_shared<red_mnist::hyphenated_toml>());
-  app.set_config("--config", "", "TOML file with any of these options; the command line wins")
-      ->type_name("FILE")
-      ->check(CLI::Validator(CLI::ExistingFile).description(""));
-  app.allow_config_extras(false);
+  program::declare_config(app);
 }
 
 /// What the options say together; a sentence, or nothing.

@@ -5,17 +5,13 @@
 #include <nlohmann/json.hpp>
 
 #include "options.hpp"
+#include "task.hpp"
 
 namespace red_mnist {
 
-inline constexpr std::size_t classes = 10, domain_count = 5;
+using red::splits;
 
-/// Rows of the images data set: training images first, then test images.
-struct splits {
-  std::vector<std::int32_t> train, val, test, base;
-};
-
-/// All images as x = (pixel / 255 - 0.1307) / 0.3081, with label and domain.
+/// All images, those for training first, as x = (pixel / 255 - 0.1307) / 0.3081, with label and domain.
 template <modx::Backend B>
 modx::dataset<B> load_images(B& backend, const std::string& folder, std::size_t& train_count) {
   const auto train = modx::io::load_image_set(folder, modx::io::split::train);
@@ -94,18 +90,6 @@ inline nlohmann::ordered_json splits_meta(const options& o, std::size_t train_co
   return {{"seed", o.seed}, {"seeds", o.seeds}, {"val_ratio", o.val_ratio}, {"base_ratio", o.base_ratio},
           {"num_domains", domain_count}, {"domain_mode", "label_pair_01_23_45_67_89"},
           {"train_images", train_count}, {"test_images", test_count}};
-}
-inline nlohmann::ordered_json to_json(const splits& s) {
-  return {{"train", s.train}, {"val", s.val}, {"test", s.test}, {"base", s.base}};
-}
-
-/// Those of `rows` whose domain is d.
-inline std::vector<std::int32_t> of_domain(const std::vector<std::int32_t>& rows,
-                                           const std::vector<std::int32_t>& domain, std::size_t d) {
-  std::vector<std::int32_t> own;
-  for (const auto i : rows)
-    if (domain[std::size_t(i)] == std::int32_t(d)) own.push_back(i);
-  return own;
 }
 
 }  // namespace red_mnist

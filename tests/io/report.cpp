@@ -7,8 +7,9 @@
 #include <modx/io/file.hpp>
 #include <set>
 
-#include "../../examples/red_mnist/csv.hpp"
-#include "../../examples/red_mnist/report.hpp"
+#include "../../examples/red/csv.hpp"
+#include "../../examples/red/report.hpp"
+#include "../../examples/red_mnist/task.hpp"
 #include "catch.hpp"
 #include "fake_run.hpp"
 
@@ -16,6 +17,11 @@ using modx::io::cell;
 using modx::io::report;
 
 namespace {
+
+/// The report of such a run of red_mnist.
+report made_of(const fake::json& config, const fake::json& metrics, const std::vector<nlohmann::json>& log) {
+  return red::make_report(red_mnist::about(5), config, metrics, log);
+}
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
@@ -222,10 +228,10 @@ TEST_CASE("io/report: writing is all or nothing, an absent script is no error") 
   CHECK_THROWS_AS(r.write(folder.path / "no" / "report.html"), modx::error);
 }
 
-TEST_CASE("red_mnist/report: every section, every mode, no load from the network") {
+TEST_CASE("red/report: every section, every mode, no load from the network") {
   const auto metrics = fake::metrics();
   for (const std::string script : {"", "var echarts;"}) {
-    const std::string html = red_mnist::make_report(fake::config(), metrics, fake::log()).html(script);
+    const std::string html = made_of(fake::config(), metrics, fake::log()).html(script);
     CHECK(unbalanced(html) == "");
     CHECK_FALSE(contains(html, "http:"));
     CHECK_FALSE(contains(html, "https:"));
@@ -247,10 +253,10 @@ TEST_CASE("red_mnist/report: every section, every mode, no load from the network
   }
 }
 
-TEST_CASE("red_mnist/report: a section without data is left out") {
+TEST_CASE("red/report: a section without data is left out") {
   const auto page = [](const fake::json& config, const fake::json& metrics,
                        const std::vector<nlohmann::json>& log) {
-    return red_mnist::make_report(config, metrics, log).html("var echarts;");
+    return made_of(config, metrics, log).html("var echarts;");
   };
   const auto has = [](const std::string& html, const std::string& title) {
     return contains(html, ">" + title + "</h2>");
@@ -285,9 +291,9 @@ TEST_CASE("red_mnist/report: a section without data is left out") {
   CHECK(unbalanced(page({}, {{"format", 1}, {"seeds", {1}}, {"domains", fake::json::array()}}, {})) == "");
 }
 
-TEST_CASE("red_mnist/report: the best competitor is marked, the oracle isn't, one seed has no sd") {
+TEST_CASE("red/report: the best competitor is marked, the oracle isn't, one seed has no sd") {
   auto m = fake::metrics();
-  const std::string html = red_mnist::make_report({}, m, {}).html();
+  const std::string html = made_of({}, m, {}).html();
   const auto row = [&](const std::string& text, const std::string& title) {
     const auto from = text.find("<th scope=\"row\">" + title + "</th>");
     return text.substr(from, text.find("</tr>", from) - from);
@@ -298,12 +304,12 @@ TEST_CASE("red_mnist/report: the best competitor is marked, the oracle isn't, on
   m["seeds"] = {42};
   for (auto& [name, mode] : m["modes"].items())
     mode["test"]["acc"] = {{"mean", 0.5}, {"sd", 0}, {"values", {0.5}}};
-  const std::string single = red_mnist::make_report({}, m, {}).html();
+  const std::string single = made_of({}, m, {}).html();
   CHECK(contains(single, "one seed: there is no standard deviation"));
   CHECK(contains(row(single, "Base"), "0.5000</strong></td>"));
 }
 
-TEST_CASE("red_mnist/report: hostile names stay text") {
+TEST_CASE("red/report: hostile names stay text") {
   fake::json m = fake::metrics(), hostile = m;
   hostile["modes"] = fake::json::object();
   for (auto& [name, mode] : m["modes"].items()) {
@@ -321,27 +327,27 @@ TEST_CASE("red_mnist/report: hostile names stay text") {
   auto log = fake::log();
   log[1]["stage"] = evil;
   const fake::json config{{evil, {evil, {{evil, evil}}}}, {"bytes", "\xff\xfe"}};
-  const std::string html = red_mnist::make_report(config, hostile, log).html("var echarts;");
+  const std::string html = made_of(config, hostile, log).html("var echarts;");
   CHECK(unbalanced(html) == "");
   CHECK_FALSE(contains(html, "<img"));
   CHECK(count(html, "<script>") == 2);  // the chart library and the page's own
 }
 
-TEST_CASE("red_mnist/report: the order of the modes") {
+TEST_CASE("red/report: the order of the modes") {
   fake::json m = fake::metrics();
   const auto order = [](const std::string& html) { return html.find(">RED<") > html.find(">MoE, joint<"); };
-  CHECK(order(red_mnist::make_report({}, m, {}).html()));
+  CHECK(order(made_of({}, m, {}).html()));
   const nlohmann::json sorted = nlohmann::json::parse(m.dump());  // forgets the order
-  CHECK(red_mnist::make_report({}, sorted, {}).html().find(">Base<") <
-        red_mnist::make_report({}, sorted, {}).html().find(">All fixed<"));
+  CHECK(made_of({}, sorted, {}).html().find(">Base<") <
+        made_of({}, sorted, {}).html().find(">All fixed<"));
   fake::json red_first;
   red_first["red"] = m["modes"]["red"];
   for (const auto& [name, mode] : m["modes"].items()) red_first[name] = mode;
   m["modes"] = red_first;
-  CHECK_FALSE(order(red_mnist::make_report({}, m, {}).html()));
+  CHECK_FALSE(order(made_of({}, m, {}).html()));
 }
 
-TEST_CASE("red_mnist/report: a wrong metrics.json names the entry") {
+TEST_CASE("red/report: a wrong metrics.json names the entry") {
   fake::json good = fake::metrics();
   for (auto& [name, mode] : good["modes"].items())
     for (const char* unread :
@@ -351,7 +357,7 @@ TEST_CASE("red_mnist/report: a wrong metrics.json names the entry") {
     fake::json m = good;
     change(m);
     try {
-      red_mnist::make_report({}, m, {});
+      made_of({}, m, {});
     } catch (const modx::error& e) {
       return std::string(e.what());
     }
@@ -375,28 +381,28 @@ TEST_CASE("red_mnist/report: a wrong metrics.json names the entry") {
   }
   CHECK(failed > 20);
   for (const fake::json& whole : {fake::json(), fake::json(3), fake::json::array(), fake::json("x")})
-    CHECK_THROWS_AS(red_mnist::make_report({}, whole, {}), modx::error);
-  CHECK_THROWS_AS(red_mnist::make_report({}, fake::metrics(), {{{"stage", 3}, {"epoch", 1}}}), modx::error);
-  CHECK_THROWS_AS(red_mnist::make_report({}, fake::metrics(), {nlohmann::json(3)}), modx::error);
+    CHECK_THROWS_AS(made_of({}, whole, {}), modx::error);
+  CHECK_THROWS_AS(made_of({}, fake::metrics(), {{{"stage", 3}, {"epoch", 1}}}), modx::error);
+  CHECK_THROWS_AS(made_of({}, fake::metrics(), {nlohmann::json(3)}), modx::error);
 }
 
-TEST_CASE("red_mnist/report: the mean curve ends where the first seed stopped") {
+TEST_CASE("red/report: the mean curve ends where the first seed stopped") {
   std::vector<nlohmann::json> log;
   for (int seed : {1, 2})
     for (int epoch = 1; epoch <= 5 - seed; ++epoch)
       log.push_back({{"seed", seed}, {"stage", "s"}, {"epoch", epoch}, {"loss", 10.0 * seed + epoch}});
-  const auto stages = red_mnist::report_part::stages_of(log);
+  const auto stages = red::report_part::stages_of(log);
   REQUIRE(stages.size() == 1);
   std::vector<modx::io::chart::series> curves;
-  red_mnist::report_part::add_curves(curves, stages[0].second, "loss", "training", 1, false);
+  red::report_part::add_curves(curves, stages[0].second, "loss", "training", 1, false);
   REQUIRE(curves.size() == 3);
   CHECK(curves[1].mean == std::vector<double>{21, 22, 23});
   CHECK(curves[2].mean == std::vector<double>{16, 17, 18});
 }
 
-TEST_CASE("red_mnist/csv: one line a figure, quoted, with one column a seed") {
+TEST_CASE("red/csv: one line a figure, quoted, with one column a seed") {
   auto m = fake::metrics();
-  const std::string csv = red_mnist::metrics_csv(m);
+  const std::string csv = red::metrics_csv(m);
   CHECK(csv.starts_with("mode,split,metric,mean,sd,seed 42,seed 43,seed 44\r\n"));
   CHECK(contains(csv, "\r\nred,,parameters,428738,,,,\r\n"));
   CHECK(contains(csv, "\r\nred,test,per_domain_acc[8-9],"));
@@ -414,15 +420,15 @@ TEST_CASE("red_mnist/csv: one line a figure, quoted, with one column a seed") {
   }
   m["modes"]["red"]["test"]["acc"] = {{"mean", 0.1}, {"sd", 0.25}, {"values", {0.5, nullptr, 1e-7}}};
   m["timing"]["a,\"b\"\nc"] = m["timing"]["base"];
-  const std::string odd = red_mnist::metrics_csv(m);
+  const std::string odd = red::metrics_csv(m);
   CHECK(contains(odd, "\r\nred,test,acc,0.1,0.25,0.5,,1e-07\r\n"));
   CHECK(contains(odd, "\r\n\"a,\"\"b\"\"\nc\",,seconds,"));
   m["seeds"].push_back(45);
-  CHECK_THROWS_WITH(red_mnist::metrics_csv(m),
+  CHECK_THROWS_WITH(red::metrics_csv(m),
                     "modx: metrics.json.modes.base.train.acc.values: expected 4 (one a seed), found 3");
   const temporary_folder folder;
-  red_mnist::write_csv(folder.path, fake::metrics());
+  red::write_csv(folder.path, fake::metrics());
   CHECK(slurp(folder.path / "metrics.csv") == csv);
-  red_mnist::write_report(folder.path, fake::config(), fake::metrics(), fake::log(), "");
+  red::write_report(red_mnist::about(5), folder.path, fake::config(), fake::metrics(), fake::log(), "");
   CHECK(unbalanced(slurp(folder.path / "report.html")) == "");
 }

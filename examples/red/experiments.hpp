@@ -4,7 +4,7 @@
 
 #include "measure.hpp"
 
-namespace red_mnist {
+namespace red {
 
 struct noise_kind {
   const char *kind, *label;
@@ -62,42 +62,42 @@ struct recomposition_result {
 
 /// `library`: folder with the experts' files; `other`: the same experts trained from another seed.
 template <class M>
-recomposition_result recompose(M& red, const M& other, const std::filesystem::path& library, const features<M>& data,
-                        const splits& s) {
+recomposition_result recompose(const task& t, M& red, const M& other, const std::filesystem::path& library,
+                               const features<M>& data, const splits& s) {
   recomposition_result out;
+  const std::size_t experts = t.domain_count();
   const auto add = [&](const std::string& name, M& model) {
-    auto scores = score(model, data, s.test, whole);
+    auto scores = score(t, model, data, s.test, whole);
     out.rows.push_back({{"name", name}, {"acc", scores["acc"]}, {"per_domain_acc", scores["per_domain_acc"]}});
   };
-  const auto digits = [](std::size_t d) { return std::to_string(2 * d) + "-" + std::to_string(2 * d + 1); };
   const std::vector<std::int32_t> some(s.test.begin(), s.test.begin() + std::ptrdiff_t(std::min<std::size_t>(512, s.test.size())));
-  add("all five experts", red);
+  add("all " + cardinal(experts) + " experts", red);
   double restored = 0;
-  for (std::size_t i = 0; i < domain_count; ++i) {
+  for (std::size_t i = 0; i < experts; ++i) {
     auto without = modx::remove_expert(red, i);
-    add("remove expert " + std::to_string(i) + " (digits " + digits(i) + ")", without);
+    add("remove expert " + std::to_string(i) + " (" + t.domain(i) + ")", without);
     auto again = modx::add_expert(without, i);
     modx::put_expert(again, i, modx::io::load_values<float>(library / ("expert_" + std::to_string(i) + ".safetensors")));
     restored = std::max(restored, output_difference(red, again, data, some));
-    if (i + 1 == domain_count) add("remove and add back from its file, each in turn (the last shown)", again);
+    if (i + 1 == experts) add("remove and add back from its file, each in turn (the last shown)", again);
   }
-  for (std::size_t i = 0; i < domain_count; ++i) {
+  for (std::size_t i = 0; i < experts; ++i) {
     auto replaced = modx::add_expert(modx::remove_expert(red, i), i);
     modx::put_expert(replaced, i, modx::take_expert(red, i));                 // the gate stays
     modx::put_expert(replaced, i, modx::take_expert(other, i), /*with_gate=*/false);
     add("replace expert " + std::to_string(i) + " by one trained with another seed", replaced);
   }
-  auto sixth = modx::add_expert(red, domain_count);
-  add("add a sixth, zero-initialised expert", sixth);
-  const double added = output_difference(red, sixth, data, some);
+  const std::string one_more = "a " + ordinal(experts + 1) + ", zero-initialised expert";
+  auto more = modx::add_expert(red, experts);
+  add("add " + one_more, more);
+  const double added = output_difference(red, more, data, some);
   // A CPU's sums don't depend on how many experts there are; a GPU may choose another kernel.
   const double rounding = std::is_same_v<typename M::backend_type, modx::cpu> ? 0 : 1e-5;
   out.checks.push_back({{"name", "an expert restored from its file gives the same bits"}, {"ok", restored == 0},
                         {"detail", "largest difference " + std::to_string(restored)}});
-  out.checks.push_back({{"name", rounding > 0 ? "a sixth, zero-initialised expert does not change the output"
-                                            : "a sixth, zero-initialised expert changes no bit of the output"}, {"ok", added <= rounding},
-                        {"detail", "largest difference " + std::to_string(added)}});
+  out.checks.push_back({{"name", one_more + (rounding > 0 ? " does not change the output" : " changes no bit of the output")},
+                        {"ok", added <= rounding}, {"detail", "largest difference " + std::to_string(added)}});
   return out;
 }
 
-}  // namespace red_mnist
+}  // namespace red

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace red_mnist::report_part {
+namespace red::report_part {
 
 using json = nlohmann::ordered_json;
 
@@ -121,4 +121,4 @@ inline std::vector<std::pair<std::string, node>> modes_in_order(const node& mode
   return all;
 }
 
-}  // namespace red_mnist::report_part
+}  // namespace red::report_part

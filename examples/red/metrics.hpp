@@ -4,7 +4,7 @@
 
 #include "experiments.hpp"
 
-namespace red_mnist {
+namespace red {
 
 /// One value a seed -> {"mean", "sd", "values"}.
 template <class F>
@@ -19,33 +19,38 @@ template <class F>
 void put_accuracies(json& out, const std::vector<json>& seeds, F at) {
   out["acc"] = over_seeds(seeds, [&](const json& s) { return at(s)["acc"].template get<double>(); });
   out["per_domain_acc"] = json::array();
-  for (std::size_t d = 0; d < domain_count; ++d)
+  for (std::size_t d = 0; d < at(seeds[0])["per_domain_acc"].size(); ++d)
     out["per_domain_acc"].push_back(
         over_seeds(seeds, [&](const json& s) { return at(s)["per_domain_acc"][d].template get<double>(); }));
 }
 
 struct mode_text {
-  const char *name, *title, *note;
+  std::string name, title, note;
 };
-inline constexpr mode_text mode_texts[] = {
-    {"base", "Base head", "encoder and head, two epochs on a tenth of the data"},
-    {"global", "Global head", "one linear head on all training data, frozen encoder"},
-    {"dense_control", "Dense control", "MLP head with as many parameters as RED, all training data"},
-    {"all_fixed", "All fixed", "base + 0.1 x the SUM of all experts, as published; unstable"},
-    {"uniform", "Uniform", "mean of the experts' softmaxes (the paper's definition); experts trained as residuals"},
-    {"oracle", "Oracle", "base + 0.1 x the expert of the true domain"},
-    {"moe", "MoE, published way", "RED's experts unscaled under a router trained on labels"},
-    {"moe_joint", "MoE, trained jointly", "experts and router together, with a load-balance loss"},
-    {"red", "RED", "base + 0.1 x experts weighted by a router trained on domains"},
-    {"red_hidden", "RED, hidden", "low-rank residuals on the hidden vector under one classifier, as in the paper"}};
+inline std::vector<mode_text> mode_texts(const task& t) {
+  std::vector<mode_text> all = {
+      {"base", "Base head", t.base_note},
+      {"global", "Global head", "one " + t.head + " head on all training data, frozen encoder"},
+      {"dense_control", "Dense control", "MLP head with as many parameters as RED, all training data"},
+      {"all_fixed", "All fixed", "base + 0.1 x the SUM of all experts, as published; unstable"},
+      {"uniform", "Uniform", "mean of the experts' softmaxes (the paper's definition); experts trained as residuals"},
+      {"oracle", "Oracle", "base + 0.1 x the expert of the true domain"},
+      {"moe", "MoE, published way", "RED's experts unscaled under a router trained on labels"},
+      {"moe_joint", "MoE, trained jointly", "experts and router together, with a load-balance loss"},
+      {"red", "RED", "base + 0.1 x experts weighted by a router trained on domains"}};
+  for (const auto& h : t.hidden)
+    all.push_back({h.mode, t.hidden.size() == 1 ? "RED, hidden" : "RED, hidden, rank " + std::to_string(h.rank),
+                   "low-rank residuals on the hidden vector under one classifier, as in the paper"});
+  return all;
+}
 
-inline json summarize(const options& o, const std::vector<json>& seeds) {
-  json out{{"format", 1}, {"profile", o.profile}, {"seeds", json::array()}, {"domains", json::array()},
+inline json summarize(const task& t, const std::string& profile, const std::vector<json>& seeds) {
+  const std::size_t classes = t.classes, domain_count = t.domain_count();
+  const auto texts = mode_texts(t);
+  json out{{"format", 1}, {"profile", profile}, {"seeds", json::array()}, {"domains", t.domains},
            {"classes", classes}, {"modes", json::object()}};
   for (const auto& s : seeds) out["seeds"].push_back(s["seed"]);
-  for (std::size_t d = 0; d < domain_count; ++d)
-    out["domains"].push_back(std::to_string(2 * d) + "-" + std::to_string(2 * d + 1));
-  for (const auto& text : mode_texts) {
+  for (const auto& text : texts) {
     if (!seeds[0]["modes"].contains(text.name)) continue;
     json& mode = out["modes"][text.name];
     mode["title"] = text.title;
@@ -56,8 +61,8 @@ inline json summarize(const options& o, const std::vector<json>& seeds) {
       for (const auto& s : seeds) {
         counts.emplace_back(classes);
         const auto& table = s["modes"][text.name][split]["confusion"];
-        for (std::size_t t = 0; t < classes; ++t)
-          for (std::size_t p = 0; p < classes; ++p) counts.back().add(std::int64_t(t), std::int64_t(p), table[t][p]);
+        for (std::size_t c = 0; c < classes; ++c)
+          for (std::size_t p = 0; p < classes; ++p) counts.back().add(std::int64_t(c), std::int64_t(p), table[c][p]);
       }
       mode[split] = modx::analysis::metrics_over_seeds<json>(counts);
       const auto at = [&](const json& s) -> const json& { return s["modes"][text.name][split]; };
@@ -84,7 +89,7 @@ inline json summarize(const options& o, const std::vector<json>& seeds) {
     out["noise"] = json::array();
     for (const auto& k : noise_kinds()) {
       json kind{{"kind", k.kind}, {"label", k.label}, {"levels", k.levels}, {"modes", json::object()}};
-      for (const auto& text : mode_texts) {
+      for (const auto& text : texts) {
         if (!seeds[0]["noise"].contains(text.name)) continue;
         for (std::size_t i = 0; i < k.levels.size(); ++i)
           kind["modes"][text.name].push_back(
@@ -122,7 +127,7 @@ inline std::string with_spread(const json& figure) {
   return text;
 }
 
-inline void print_table(const json& metrics) {
+inline void print_table(const task& about, const json& metrics) {
   const bool spread = metrics["seeds"].size() > 1;
   const int wide = spread ? 15 : 13;
   std::printf("\n%-13s %10s  %-*s  %-*s  %-7s", "mode", "parameters", wide, "test accuracy", wide, "macro-F1", "loss");
@@ -137,11 +142,11 @@ inline void print_table(const json& metrics) {
     std::printf("\n");
   }
   if (metrics.contains("router") && metrics["router"].contains("domain_acc"))
-    std::printf("RED's router finds the domain of %s of the test images\n",
-                with_spread(metrics["router"]["domain_acc"]).c_str());
+    std::printf("RED's router finds the domain of %s of the %s\n", with_spread(metrics["router"]["domain_acc"]).c_str(),
+                about.test_rows.c_str());
   if (metrics["modes"].contains("all_fixed") && spread)
     std::printf("all_fixed is unstable from seed to seed: read its mean with its sd\n");
   if (!spread) std::printf("one seed says nothing about the spread: run --seeds 3 or more\n");
 }
 
-}  // namespace red_mnist
+}  // namespace red

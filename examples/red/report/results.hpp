@@ -6,20 +6,27 @@
 #include <string>
 #include <vector>
 
+#include "../task.hpp"
 #include "node.hpp"
 
-namespace red_mnist::report_part {
+namespace red::report_part {
 
 using modx::io::best;
 using modx::io::cell;
 using modx::io::report;
 
-/// What every section needs: the metrics, the modes in order, and the domains' titles.
+/// What every section needs: the metrics, the modes in order, the domains' titles and the word before them.
 struct context {
   node metrics;
   std::vector<std::pair<std::string, node>> modes;
   std::vector<std::string> domains;
+  std::string word;
 
+  std::string capital() const {
+    std::string w = word;
+    if (!w.empty()) w[0] = char(std::toupper(static_cast<unsigned char>(w[0])));
+    return w;
+  }
   std::string title(const std::string& mode) const {
     for (const auto& [name, entry] : modes)
       if (const auto t = name == mode ? entry.find("title") : std::nullopt) return t->text();
@@ -42,7 +49,7 @@ inline int colour(const context& c, const std::string& mode) {
 
 inline std::vector<modx::io::column> with_domains(const context& c, std::vector<modx::io::column> columns,
                                                   best mark) {
-  for (const std::string& d : c.domains) columns.push_back({"Digits " + d, mark});
+  for (const std::string& d : c.domains) columns.push_back({c.capital() + " " + d, mark});
   return columns;
 }
 
@@ -109,7 +116,7 @@ inline void domains(const context& c, report& page) {
   }
   if (bars.empty()) return;
   std::vector<std::string> groups;
-  for (const std::string& d : c.domains) groups.push_back("digits " + d);
+  for (const std::string& d : c.domains) groups.push_back(c.word + " " + d);
   page.section("Accuracy by domain");
   page.charts({modx::io::chart::grouped_bars("", groups, "test accuracy", bars)},
               "Test accuracy in each domain, whiskers ± sd over seeds. The axis begins near the lowest "
@@ -139,8 +146,8 @@ inline void routing(const context& c, report& page) {
     for (std::size_t e = 0; !gates.empty() && e < gates.front().size(); ++e)
       experts.push_back(std::to_string(e));
     maps.push_back(
-        modx::io::chart::heat_map(c.title(mode), c.domains, experts, "digits", "expert", gates, 0, 1));
-    modx::io::table t{.columns = {{"Digits"}}, .caption = "Mean gate weights of " + c.title(mode) + "."};
+        modx::io::chart::heat_map(c.title(mode), c.domains, experts, c.word, "expert", gates, 0, 1));
+    modx::io::table t{.columns = {{c.capital()}}, .caption = "Mean gate weights of " + c.title(mode) + "."};
     for (const std::string& e : experts) t.columns.push_back({"Expert " + e});
     for (std::size_t d = 0; d < gates.size(); ++d) {
       t.rows.push_back({.cells = {c.domains[d]}});
@@ -153,4 +160,4 @@ inline void routing(const context& c, report& page) {
   page.folded("Gate weights as tables", tables);
 }
 
-}  // namespace red_mnist::report_part
+}  // namespace red::report_part

@@ -7,7 +7,7 @@
 
 #include "node.hpp"
 
-namespace red_mnist::report_part {
+namespace red::report_part {
 
 /// key -> (seed -> (epoch -> value)) of one stage.
 using history = std::map<std::string, std::map<std::int64_t, std::map<std::int64_t, double>>>;
@@ -99,4 +99,4 @@ inline void training(modx::io::report& page, const std::vector<nlohmann::json>& 
               220, 4);
 }
 
-}  // namespace red_mnist::report_part
+}  // namespace red::report_part

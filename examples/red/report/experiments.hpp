@@ -3,7 +3,7 @@
 #pragma once
 #include "results.hpp"
 
-namespace red_mnist::report_part {
+namespace red::report_part {
 
 inline void noise(const context& c, report& page) {
   const auto kinds = c.metrics.find("noise");
@@ -125,4 +125,4 @@ inline void notes(const context& c, report& page) {
   page.bullets(all);
 }
 
-}  // namespace red_mnist::report_part
+}  // namespace red::report_part

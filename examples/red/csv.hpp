@@ -7,7 +7,7 @@
 
 #include "report/node.hpp"
 
-namespace red_mnist {
+namespace red {
 namespace report_part {
 
 /// Builds the lines of metrics.csv.
@@ -116,4 +116,4 @@ inline void write_csv(const std::filesystem::path& run_dir, const nlohmann::orde
   modx::io::write_file(run_dir / "metrics.csv", metrics_csv(metrics));
 }
 
-}  // namespace red_mnist
+}  // namespace red
