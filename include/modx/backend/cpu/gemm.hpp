@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "modx/backend/cpu/pack.hpp"
 #include "modx/backend/cpu/product.hpp"
@@ -27,6 +28,14 @@ struct cut {
 template <class T>
 inline constexpr std::size_t k_block = 65536 / sizeof(T) / tile_cols<T>;
 
+/// Columns of a that lie far apart are copied side by side first: a tile would touch a line, often a page, for each.
+template <class T>
+bool copies_a(const product<T>& p) {
+  return !by_row(p) && p.k >= 64 && p.n > 4 * tile_cols<T>;
+}
+/// Panels that a copy of rows of a should serve at least.
+inline constexpr std::size_t panels_a_copy = 32;
+
 /// Tasks of about task_flops whose rows of a stay in the second cache (256 KiB): by the shape alone.
 template <class T>
 cut cut_of(const product<T>& p) {
@@ -39,8 +48,8 @@ cut cut_of(const product<T>& p) {
                     rows = ((p.m + blocks - 1) / blocks + tile - 1) / tile * tile;
   const std::size_t width = p.packed_bf16 ? tile_cols<T> : panel_width<T>, panels = (p.n + width - 1) / width;
   const double flops = 2.0 * static_cast<double>(std::min(p.m, rows) * width) * static_cast<double>(p.k + 1);
-  const auto wanted =
-      static_cast<std::size_t>(std::clamp(task_flops / flops, 1.0, static_cast<double>(panels)));
+  auto wanted = static_cast<std::size_t>(std::clamp(task_flops / flops, 1.0, static_cast<double>(panels)));
+  if (copies_a(p)) wanted = std::max(wanted, std::min(panels, panels_a_copy));
   const std::size_t ranges = (panels + wanted - 1) / wanted;
   return {rows, (p.m + rows - 1) / rows, (panels + ranges - 1) / ranges, ranges};
 }
@@ -89,6 +98,34 @@ void block_few_rows(const product<T>& p, const W* packed, std::size_t i0, std::s
   }
 }
 
+/// Copies a(i .. i + m, l .. l + k), whose columns are contiguous, to out: for each tile k x its rows.
+template <class T>
+void copy_a(const product<T>& p, std::size_t i, std::size_t m, std::size_t l, std::size_t k, T* out) {
+  constexpr auto most = static_cast<std::size_t>(tile_rows);
+  constexpr std::size_t ahead = 8;
+  const T* from = p.a.data + i + static_cast<std::ptrdiff_t>(l) * p.a.col_stride;
+  for (std::size_t j = 0; j < k; ++j, from += p.a.col_stride) {
+    if (j + ahead < k) {
+      const T* next = from + static_cast<std::ptrdiff_t>(ahead) * p.a.col_stride;
+      for (std::size_t q = 0; q < m; q += 64 / sizeof(T)) __builtin_prefetch(next + q);
+    }
+    each_tile(m, [&](std::size_t first, std::size_t rows) {
+      T* to = out + first * k + j * rows;
+      if (rows == most) {
+        __builtin_memcpy(to, from + first, most * sizeof(T));
+      } else {
+        for (std::size_t r = 0; r < rows; ++r) to[r] = from[first + r];
+      }
+    });
+  }
+}
+template <class T>
+T* memory_of_copy(std::size_t n) {
+  static thread_local std::vector<T> memory;
+  if (memory.size() < n) memory.resize(n);
+  return memory.data();
+}
+
 /// Rows [i0, i1) x panels [p0, p1) of one product by register tiles; `packed` in panels of `width` columns.
 template <class T, class W>
 void block_tiles(const product<T>& p, const W* packed, std::size_t width, std::size_t i0, std::size_t i1, std::size_t p0,
@@ -101,6 +138,11 @@ void block_tiles(const product<T>& p, const W* packed, std::size_t width, std::s
   for (std::size_t block = 0; block < blocks; ++block) {
     const std::size_t k0 = std::min(p.k, block * step), k = std::min(p.k, k0 + step) - k0;
     const bool last = block + 1 == blocks;
+    T* copy = nullptr;
+    if (copies_a(p)) {
+      copy = memory_of_copy<T>((i1 - i0) * k);
+      copy_a(p, i0, i1 - i0, k0, k, copy);
+    }
     for (std::size_t j0 = p0 * width; j0 < std::min(p.n, p1 * width); j0 += tile_cols<T>) {
       const std::size_t cols = std::min(tile_cols<T>, p.n - j0);
       const W* b = packed + (j0 / width * p.k + k0) * width + j0 % width;
@@ -115,7 +157,8 @@ void block_tiles(const product<T>& p, const W* packed, std::size_t width, std::s
         const std::size_t i = i0 + first;
         const T* a = p.a.data + static_cast<std::ptrdiff_t>(i) * p.a.row_stride +
                      static_cast<std::ptrdiff_t>(k0) * p.a.col_stride;
-        const factors<T, W> f{a, stride, b, static_cast<std::ptrdiff_t>(width), k};
+        const factors<T, W> f{copy ? copy + first * k : a, copy ? static_cast<std::ptrdiff_t>(rows) : stride, b,
+                              static_cast<std::ptrdiff_t>(width), k};
         const auto to = target_of(p, i, j0, cols, block == 0, last);
         (along ? tile_for<T, layout::along, W>(rows) : tile_for<T, layout::across, W>(rows))(f, to);
       });
