@@ -291,6 +291,28 @@ TEST_CASE("tensor_entry: half and bfloat16 values, all 65,536 of each", "[io]") 
   SUCCEED();
 }
 
+TEST_CASE("tensor_entry: floats become the nearest half or bfloat16, ties to even", "[io]") {
+  const auto check = [](auto to, auto from, std::uint16_t infinity) {
+    for (unsigned b = 0; b < 65536; ++b) {
+      const auto bits = static_cast<std::uint16_t>(b);
+      const float x = from(bits);
+      if (std::isnan(x) ? !std::isnan(from(to(x))) : to(x) != bits) FAIL("round trip of " << b);
+      if ((b & 0x7fffu) >= infinity) continue;
+      const double above = (b & 0x7fffu) + 1 == infinity ? 2 * double(x) - double(from(static_cast<std::uint16_t>(b - 1)))
+                                                         : double(from(static_cast<std::uint16_t>(b + 1)));
+      const float middle = static_cast<float>((double(x) + above) / 2);
+      const auto even = static_cast<std::uint16_t>(b % 2 ? b + 1 : b), next = static_cast<std::uint16_t>(b + 1);
+      if (to(middle) != even) FAIL("middle above " << b);
+      if (to(std::nextafterf(middle, 0)) != bits) FAIL("below the middle above " << b);
+      if (to(std::nextafterf(middle, x < 0 || bits == 0x8000 ? -INFINITY : INFINITY)) != next) FAIL("over the middle above " << b);
+    }
+  };
+  check(to_f16, from_f16, 0x7c00);
+  check(to_bf16, from_bf16, 0x7f80);
+  CHECK(to_f16(1e30f) == 0x7c00);
+  CHECK(to_f16(-1e-30f) == 0x8000);
+}
+
 TEST_CASE("tensor_entry: NaN and infinity are found in each float type", "[io]") {
   const auto finite = [](dtype type, std::string bytes) {
     return message_of([&] {

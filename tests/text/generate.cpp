@@ -3,7 +3,7 @@
 #include <modx/io/qwen3_folder.hpp>
 #include <modx/io/safetensors_writer.hpp>
 
-#include "program.hpp"
+#include "io/program.hpp"
 #include "text_support.hpp"
 
 using namespace modx::test;

@@ -1,5 +1,5 @@
 // modx_tokenize, run as its users run it.
-#include "program.hpp"
+#include "io/program.hpp"
 #include "text_support.hpp"
 
 using namespace modx::test;

@@ -18,12 +18,17 @@ std::vector<tensor_entry> entries_of(const named_values<T>& values) {
   for (const auto& [name, m] : values) list.push_back(entry_of(name, m));
   return list;
 }
-/// A file's tensor as a matrix of T; throws unless it is a matrix of that type.
+/// A file's tensor as a matrix of T; throws unless it is a matrix of that type, or of one that T holds exactly (F16, BF16).
 template <class T>
 matrix<T> matrix_of(const tensor_entry& t) {
   if (t.shape.size() != 2) throw error("tensor '" + t.name + "'", "2 dimensions", std::to_string(t.shape.size()));
   matrix<T> m(t.shape[0], t.shape[1]);
-  copy_to(t, std::span<T>(m.data));
+  if (t.type == dtype::f16 || t.type == dtype::bf16) {
+    const auto values = to_floats(t);
+    m.data.assign(values.begin(), values.end());
+  } else {
+    copy_to(t, std::span<T>(m.data));
+  }
   return m;
 }
 

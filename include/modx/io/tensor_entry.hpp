@@ -76,6 +76,28 @@ inline float from_f16(std::uint16_t bits) {
   return sign ? -small : small;
 }
 
+/// The nearest bfloat16, ties to even; one that is not a number stays so.
+inline std::uint16_t to_bf16(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
+  return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+/// The nearest IEEE half, ties to even; one that is not a number stays so, too large ones become infinite.
+inline std::uint16_t to_f16(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000u);
+  const std::uint32_t size = bits & 0x7fffffffu;
+  const auto half = [sign](std::uint32_t v) { return static_cast<std::uint16_t>(sign | v); };
+  if (size > 0x7f800000u) return half(0x7e00u);
+  if (size >= 0x477ff000u) return half(0x7c00u);  // from 65520 on
+  if (size < 0x38800000u) {                       // below 2^-14: a multiple of 2^-24
+    const float scaled = std::bit_cast<float>(size) * 0x1p24f;
+    return half(static_cast<std::uint32_t>(std::nearbyintf(scaled)));
+  }
+  return half((size - 0x38000000u + 0xfffu + (size >> 13 & 1u)) >> 13);
+}
+
 /// The elements of an F32, F16, BF16 or F64 tensor as floats; throws for other dtypes.
 inline std::vector<float> to_floats(const tensor_entry& t) {
   std::vector<float> out(t.bytes.size() / size_of(t.type));

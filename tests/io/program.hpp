@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "catch.hpp"
-#include "io/io_support.hpp"
+#include "io_support.hpp"
 
 extern char** environ;
 
