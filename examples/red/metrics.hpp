@@ -104,6 +104,9 @@ inline json summarize(const task& t, const std::string& profile, const std::vect
       put_accuracies(row, seeds, [&](const json& s) -> const json& { return s["recomposition"][i]; });
       out["recomposition"]["rows"].push_back(std::move(row));
     }
+  if (seeds[0].contains("overlap"))
+    for (const char* split : {"val", "test"})
+      out["overlap"][split] = over_seeds(seeds, [&](const json& s) { return s["overlap"][split].get<double>(); });
   for (const auto& [stage, unused] : seeds[0]["timing"].items())
     out["timing"][stage] = over_seeds(seeds, [&, n = stage](const json& s) { return s["timing"][n].get<double>(); });
   out["checks"] = json::array();
@@ -141,7 +144,12 @@ inline void print_table(const task& about, const json& metrics) {
     for (const auto& d : t["per_domain_acc"]) std::printf("  %.3f", d["mean"].get<double>());
     std::printf("\n");
   }
-  if (metrics.contains("router") && metrics["router"].contains("domain_acc"))
+  const bool routed = metrics.contains("router") && metrics["router"].contains("domain_acc");
+  if (routed && about.router_row)
+    std::printf("%-13s %10s  %-*s\n", "router", "(domains)", wide + spread, with_spread(metrics["router"]["domain_acc"]).c_str());
+  if (metrics.contains("overlap"))
+    std::printf("%.2f %% of the %s are in training too\n", 100 * metrics["overlap"]["test"]["mean"].get<double>(), about.test_rows.c_str());
+  if (routed)
     std::printf("RED's router finds the domain of %s of the %s\n", with_spread(metrics["router"]["domain_acc"]).c_str(),
                 about.test_rows.c_str());
   if (metrics["modes"].contains("all_fixed") && spread)

@@ -19,6 +19,9 @@ struct options {
   int threads = 0;
   double checkpoint_seconds = 5;
   bool resume = false, quiet = false;
+  // What a profile decides, and no option of its own.
+  bool training_selects = false, optimizer_per_epoch = false;
+  double clip_norm = 0;
 
   bool published() const { return profile == "published"; }
   bool runs_red() const { return run != "moe"; }

@@ -20,7 +20,7 @@ inline modx::io::report make_report(const task& about, const nlohmann::ordered_j
   const node m(metrics, "metrics.json");
   if (const std::int64_t format = m.at("format").integer(); format != 1)
     throw modx::error("metrics.json.format", "1", std::to_string(format));
-  context c{m, {}, m.at("domains").texts(), about.domain_word};
+  context c{m, {}, m.at("domains").texts(), about.domain_word, about.router_row};
   if (const auto modes = m.find("modes")) c.modes = modes_in_order(*modes);
 
   std::string under;

@@ -46,7 +46,7 @@ inline std::string cpu_model() {
 /// What a run is made of besides its seeds' results.
 struct run_facts {
   json options;      // what decides the results; a run can only be resumed with the same
-  json input;        // what else config.json holds, after the options: where the data is
+  json input;        // an object: what else config.json holds, after the options: where the data is
   json splits_meta;  // what the splits depend on
   std::vector<splits> rows;  // one a seed
 };

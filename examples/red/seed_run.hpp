@@ -74,13 +74,13 @@ class seed_run {
   modx::fit_options fit(std::size_t max_epochs) const {
     return {.seed = seed_, .max_epochs = max_epochs, .batch_size = o_->batch_size,
             .virtual_batch_size = o_->virtual_batch_size, .patience = o_->patience,
-            .select_on_training_loss = o_->published(), .optimizer_per_epoch = o_->published(),
-            .graphs = modx::RecordsSteps<B>};
+            .select_on_training_loss = o_->training_selects, .optimizer_per_epoch = o_->optimizer_per_epoch,
+            .clip_norm = o_->clip_norm, .graphs = modx::RecordsSteps<B>};
   }
   modx::optimizer::adamw adamw(double lr) const { return {.lr = lr, .weight_decay = o_->weight_decay}; }
-  /// Validation rows: not even looked at by the published protocol.
+  /// Validation rows: not even looked at where the training loss selects.
   std::vector<std::int32_t> validation(const std::vector<std::int32_t>& rows) const {
-    return o_->published() ? std::vector<std::int32_t>{} : rows;
+    return o_->training_selects ? std::vector<std::int32_t>{} : rows;
   }
 
   /// All stages after the base stage, and what they came to.  h: features of every row; head: the base head's values.

@@ -21,6 +21,7 @@ struct task {
   std::string base_note;               // how the base head was trained
   std::string head = "linear";         // what heads are made of
   std::vector<hidden_red> hidden;
+  bool router_row = false;             // the table of modes has a row of how often RED's router finds the domain
 
   std::size_t domain_count() const { return domains.size(); }
   std::string domain(std::size_t d) const { return domain_word + " " + domains.at(d); }

@@ -55,5 +55,6 @@ int main(int argc, char** argv) {
   red_mnist::options o;
   declare(app, o);
   if (const auto status = program::parse(app, argc, argv)) return *status;
+  o.training_selects = o.optimizer_per_epoch = o.published();
   return program::guarded("red_mnist", "the same command and --resume", [&] { return red_mnist::run(o); });
 }

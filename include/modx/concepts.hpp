@@ -127,6 +127,16 @@ template <class M> concept IsModel = requires(M& m) {
 template <class F, class M> concept RunsForward =
     requires(F& f, M& m, var<typename M::backend_type> x) { { f(m.bound(), x) } -> std::derived_from<decltype(x)>; };
 
+// ---- Data: rows that stages, evaluations and map_rows take their batches from ---------------------------------------
+template <class D, class B> concept GivesBatches = requires(const D& d, tape<B>& t, ids id) {
+  { d.size() } -> std::convertible_to<std::size_t>;
+  d.expect_rows("", id);
+  { d.batch(t, id) } -> std::same_as<var<B>>;
+};
+/// Whose batches have one shape and can be made of ids on the device: what recorded steps need.
+template <class D, class B> concept GivesBatchesOnDevice =
+    GivesBatches<D, B> && requires(const D& d, tape<B>& t, const std::int32_t* id) { { d.batch(t, id, id, 1) } -> std::same_as<var<B>>; };
+
 // ---- After a refusal ------------------------------------------------------------------------------------------------
 /// Stands where a policy would that a check_*() has refused: its sentence is then the only error.
 template <class B>
@@ -278,6 +288,12 @@ template <class F, class M>
 consteval bool check_forward() {
   static_assert(RunsForward<F, M>, "modx: the forward pass is called as  forward(bound, x)  with a modx::var<B> x, "
                                    "and returns a modx::var<B>");
+  return true;
+}
+template <class D, class B>
+consteval bool check_data() {
+  static_assert(GivesBatches<D, B>, "modx: data has size(), expect_rows(where, ids) and batch(tape, ids), as modx::dataset and "
+                                    "modx::sequence_dataset have, on the model's backend");
   return true;
 }
 

@@ -40,6 +40,25 @@ class device_matrix {
   std::size_t bytes() const { return checked_product("device_matrix", rows_, columns_.size()) * sizeof(T); }
 };
 
+namespace detail {
+/// Throws unless all of them are rows of data of this size.
+inline void expect_rows(const char* where, std::size_t size, ids id) {
+  for (std::size_t i = 0; i < id.size(); ++i)
+    if (id[i] < 0 || std::size_t(id[i]) >= size)
+      throw error(std::string(where) + ", row " + std::to_string(i), "0 <= id < " + std::to_string(size), std::to_string(id[i]));
+}
+/// The domains of rows `id`, if there are any, into the step's context.
+template <class B>
+void put_domains(const char* where, tape<B>& t, const std::vector<std::int32_t>& domain, std::size_t size, ids id) {
+  if (domain.empty()) return;
+  expect_equal(where, "domains", size, domain.size());
+  auto* d = t.template host<std::int32_t>(id.size());
+  for (std::size_t i = 0; i < id.size(); ++i) d[i] = domain[std::size_t(id[i])];
+  t.context.domain = t.input(ids(d, id.size()));
+  t.context.domain_count = id.size();
+}
+}  // namespace detail
+
 /// Features with the two things that are known about each row.
 template <Backend B>
 struct dataset {
@@ -48,22 +67,11 @@ struct dataset {
 
   std::size_t size() const { return x.rows(); }
   /// Throws unless all of them are rows of this data set.
-  void expect_rows(const char* where, ids id) const {
-    for (std::size_t i = 0; i < id.size(); ++i)
-      if (id[i] < 0 || std::size_t(id[i]) >= size())
-        throw error(std::string(where) + ", row " + std::to_string(i), "0 <= id < " + std::to_string(size()),
-                    std::to_string(id[i]));
-  }
+  void expect_rows(const char* where, ids id) const { detail::expect_rows(where, size(), id); }
   /// Rows `id` as a batch on the tape; the step's context gets their domains.
   var<B> batch(tape<B>& t, ids id) const {
     expect_rows("dataset::batch", id);
-    if (!domain.empty()) {
-      expect_equal("dataset::batch", "domains", size(), domain.size());
-      auto* d = t.template host<std::int32_t>(id.size());
-      for (std::size_t i = 0; i < id.size(); ++i) d[i] = domain[std::size_t(id[i])];
-      t.context.domain = t.input(ids(d, id.size()));
-      t.context.domain_count = id.size();
-    }
+    detail::put_domains("dataset::batch", t, domain, size(), id);
     return ops::take_rows(t.tensor(x.data(), x.rows(), x.columns()), t.input(id), id.size());
   }
   /// The same where ids, and domains or null, are on the device.
@@ -82,9 +90,11 @@ inline std::vector<std::int32_t> all_rows(std::size_t n) {
 }
 
 /// forward(bound, x) for every row, nothing recorded: the features under a frozen prefix, computed once.
-template <class M, Backend B, class F>
-device_matrix<B> map_rows(M& model, const dataset<B>& data, extent columns, F&& forward, std::size_t batch = 256) {
+template <class M, class D, class F>
+auto map_rows(M& model, const D& data, extent columns, F&& forward, std::size_t batch = 256) {
   static_assert(check_model<M>());
+  using B = typename M::backend_type;
+  static_assert(check_data<D, B>());
   static_assert(check_forward<F, M>());
   expect_positive("map_rows", "rows a batch", static_cast<long long>(batch));
   device_matrix<B> out(model.backend(), data.size(), columns);
@@ -96,6 +106,7 @@ device_matrix<B> map_rows(M& model, const dataset<B>& data, extent columns, F&& 
     t.reset();
     const var<B> y = forward(model.bound(), data.batch(t, ids(rows).subspan(i, n)));
     expect_equal("map_rows", "columns", columns.size(), y.cols());
+    expect_equal("map_rows", "rows of a batch", n, y.rows());
     model.backend().axpy(y.size(), 1, y.data(), 0, out.data() + i * columns.size());
   }
   t.reset();

@@ -22,10 +22,12 @@ std::int32_t argmax(std::span<const T> row) {
 }
 
 /// Cross-entropy and accuracy of forward(bound, x) against `target` on the chosen rows; `look` sees each batch's tape.
-template <class M, Backend B, class F, class Look>
-evaluation evaluate(M& model, const dataset<B>& data, ids rows, std::span<const std::int32_t> target, F&& forward,
+template <class M, class D, class F, class Look>
+evaluation evaluate(M& model, const D& data, ids rows, std::span<const std::int32_t> target, F&& forward,
                     const routing_perturbation* perturbation, Look&& look, std::size_t batch = 512) {
   static_assert(check_model<M>());
+  using B = typename M::backend_type;
+  static_assert(check_data<D, B>());
   static_assert(check_forward<F, M>());
   evaluation result;
   result.predicted.reserve(rows.size());
@@ -60,8 +62,8 @@ evaluation evaluate(M& model, const dataset<B>& data, ids rows, std::span<const 
   }
   return result;
 }
-template <class M, Backend B, class F>
-evaluation evaluate(M& model, const dataset<B>& data, ids rows, std::span<const std::int32_t> target, F&& forward,
+template <class M, class D, class F>
+evaluation evaluate(M& model, const D& data, ids rows, std::span<const std::int32_t> target, F&& forward,
                     const routing_perturbation* perturbation = nullptr) {
   return evaluate(model, data, rows, target, std::forward<F>(forward), perturbation, [](auto&, ids) {});
 }

@@ -30,9 +30,11 @@ struct epoch_record {
 };
 
 /// Trains the trainable parameters of `model` on rows of `data` towards `target`; output = forward(bound, x).
-template <class M, class O, class L, Backend B, class F>
+template <class M, class O, class L, class D, class F>
 class fitter {
   static_assert(check_model<M>());
+  using B = typename M::backend_type;
+  static_assert(check_data<D, B>());
   static_assert(check_optimizer<O, B>());
   static_assert(check_loss<L, B, labels>());
   static_assert(check_forward<F, M>());
@@ -40,19 +42,19 @@ class fitter {
   M* model_;
   O optimizer_;
   L loss_;
-  const dataset<B>* data_;
+  const D* data_;
   std::vector<std::int32_t> rows_, validation_;
   std::span<const std::int32_t> target_;
   F forward_;
   fit_options options_;
   trained_parameters<B> trained_;
   struct no_graphs {};
-  static constexpr bool records = RecordsSteps<B>;
-  template <class X>
+  static constexpr bool records = RecordsSteps<B> && GivesBatchesOnDevice<D, B>;
+  template <class X, bool>
   struct graphs_of { using type = no_graphs; };
-  template <RecordsSteps X>
-  struct graphs_of<X> { using type = step_graphs<X>; };
-  owned<typename graphs_of<B>::type> graphs_;
+  template <class X>
+  struct graphs_of<X, true> { using type = step_graphs<X>; };
+  owned<typename graphs_of<B, records>::type> graphs_;
 
   /// What a step leaves in device memory: the loss, and behind it the class with the largest score of each row.
   struct found {
@@ -117,7 +119,7 @@ class fitter {
   using scalar = T;
   using state_type = fit_state<T>;
 
-  fitter(M& model, const O& optimizer, const L& loss, const dataset<B>& data, std::vector<std::int32_t> rows,
+  fitter(M& model, const O& optimizer, const L& loss, const D& data, std::vector<std::int32_t> rows,
          std::vector<std::int32_t> validation, std::span<const std::int32_t> target, F forward,
          const fit_options& options)
       : model_(&model), optimizer_(optimizer), loss_(loss), data_(&data), rows_(std::move(rows)),
@@ -135,7 +137,7 @@ class fitter {
       if constexpr (records) {
         graphs_ = make_owned<step_graphs<B>>(model.backend());
       } else {
-        throw error("fit '" + options.name + "', graphs", "a backend that records steps (modx::cuda)", "another");
+        throw error("fit '" + options.name + "', graphs", "a backend that records steps (modx::cuda) and rows of one shape", "others");
       }
     }
   }

@@ -60,6 +60,7 @@
 #include <modx/schedule/cosine.hpp>
 #include <modx/schedule/linear.hpp>
 #include <modx/schedule/warmup.hpp>
+#include <modx/sequence_dataset.hpp>
 #include <modx/specialisation.hpp>
 #include <modx/train.hpp>
 #include <modx/version.hpp>

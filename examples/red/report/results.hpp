@@ -21,6 +21,7 @@ struct context {
   std::vector<std::pair<std::string, node>> modes;
   std::vector<std::string> domains;
   std::string word;
+  bool router_row = false;
 
   std::string capital() const {
     std::string w = word;
@@ -89,6 +90,11 @@ inline void results(const context& c, report& page) {
         {.cells = {c.title(name), figure_or_missing(entry.find("train"), "acc"),
                    figure_or_missing(entry.find("val"), "acc"), figure_or_missing(test, "acc")}});
   }
+  if (const auto router = c.router_row ? c.metrics.find("router") : std::nullopt)
+    if (const auto accuracy = router->find("domain_acc")) {
+      t.rows.push_back({.cells = {"RED's router, of the domain", cell::missing(), cell::of(accuracy->figure())}, .competes = false});
+      t.rows.back().cells.resize(t.columns.size(), cell::missing());
+    }
   const std::size_t seeds = c.metrics.at("seeds").items().size();
   t.caption =
       (seeds > 1 ? "Test set, mean ± sample standard deviation over " + std::to_string(seeds) + " seeds. "
@@ -96,6 +102,9 @@ inline void results(const context& c, report& page) {
       "Bold is the best mean of a column";
   t.caption += c.has("oracle") ? "; the oracle, which is told the domain, doesn't compete." : ".";
   page.table(t);
+  if (const auto overlap = c.metrics.find("overlap"))
+    page.paragraph("In training too: " + modx::io::show_number(100 * overlap->at("test").figure().mean, 2) + " % of the test rows, " +
+                   modx::io::show_number(100 * overlap->at("val").figure().mean, 2) + " % of the validation rows.");
   page.folded("Training and validation accuracy", {splits});
 }
 

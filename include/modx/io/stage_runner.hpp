@@ -55,9 +55,9 @@ class stage_runner {
   }
 
   /// Trains the parameters that match `patterns`, then puts the best epoch's values back and writes them down.
-  template <class M, class O, class L, Backend B, class F>
+  template <class M, class O, class L, class D, class F>
   void run(const std::string& stage, M& model, std::initializer_list<std::string> patterns, const O& optimizer,
-           const L& loss, const dataset<B>& data, const std::vector<std::int32_t>& rows,
+           const L& loss, const D& data, const std::vector<std::int32_t>& rows,
            const std::vector<std::int32_t>& validation, std::span<const std::int32_t> target, F forward,
            fit_options options) {
     options.name = stage;
