@@ -107,6 +107,8 @@ inline json summarize(const task& t, const std::string& profile, const std::vect
   if (seeds[0].contains("overlap"))
     for (const char* split : {"val", "test"})
       out["overlap"][split] = over_seeds(seeds, [&](const json& s) { return s["overlap"][split].get<double>(); });
+  if (seeds[0].contains("backbone_acc"))
+    out["backbone_acc"] = over_seeds(seeds, [](const json& s) { return s["backbone_acc"].get<double>(); });
   for (const auto& [stage, unused] : seeds[0]["timing"].items())
     out["timing"][stage] = over_seeds(seeds, [&, n = stage](const json& s) { return s["timing"][n].get<double>(); });
   out["checks"] = json::array();
@@ -147,6 +149,9 @@ inline void print_table(const task& about, const json& metrics) {
   const bool routed = metrics.contains("router") && metrics["router"].contains("domain_acc");
   if (routed && about.router_row)
     std::printf("%-13s %10s  %-*s\n", "router", "(domains)", wide + spread, with_spread(metrics["router"]["domain_acc"]).c_str());
+  if (metrics.contains("backbone_acc"))
+    std::printf("asked for the answer token by token, the backbone itself is right on %s of the %s\n",
+                with_spread(metrics["backbone_acc"]).c_str(), about.test_rows.c_str());
   if (metrics.contains("overlap"))
     std::printf("%.2f %% of the %s are in training too\n", 100 * metrics["overlap"]["test"]["mean"].get<double>(), about.test_rows.c_str());
   if (routed)

@@ -19,6 +19,7 @@ struct backbone {
   modx::model<modx::qwen3, B> model;
   std::function<token_ids(const std::string&)> encode;
   std::string weights, tokenizer;  // parts of the key of cached hidden states
+  std::optional<double> answers = {};  // share of the test questions that it answers itself, token by token
 };
 
 inline std::string sum_of_files(const std::filesystem::path& folder, std::string_view ending) {
@@ -49,6 +50,21 @@ backbone<B> load_backbone(B& backend, const std::filesystem::path& folder, std::
           sum_of_files(folder, ".safetensors"), modx::io::xxh128_of_file(folder / "tokenizer.json")};
 }
 
+/// Share of these examples whose answer is what the model says after the prompt, greedily.
+template <class M>
+double answered(M& model, const std::vector<arithmetic::causal_example>& examples, const std::vector<std::int32_t>& rows, std::int32_t end) {
+  std::size_t right = 0;
+  constexpr std::size_t together = 256;
+  for (std::size_t i = 0; i < rows.size(); i += together) {
+    std::vector<token_ids> prompts;
+    const auto own = std::span(rows).subspan(i, std::min(together, rows.size() - i));
+    for (const auto row : own) prompts.push_back(examples[std::size_t(row)].prompt);
+    const auto said = modx::generate(model, prompts, {.max_tokens = 6, .stop = {end}});
+    for (std::size_t j = 0; j < own.size(); ++j) right += said[j] == examples[std::size_t(own[j])].answer;
+  }
+  return double(right) / double(rows.size());
+}
+
 /// Next-token training on the answers of training questions, so that the model knows numbers.
 template <modx::Backend B, class P>
 backbone<B> train_tiny(B& backend, const options& o, const question_set& q, red::seed_run<B, P>& run) {
@@ -57,7 +73,7 @@ backbone<B> train_tiny(B& backend, const options& o, const question_set& q, red:
   auto model = modx::build(backend, spec, spec.io(), run.seed());
   std::vector<arithmetic::causal_example> examples;
   for (const auto& one : q.questions) {
-    examples.push_back({digits.encode(one.text), digits.encode(" " + std::to_string(one.answer))});
+    examples.push_back({digits.encode(one.text), digits.encode(std::to_string(one.answer))});
     examples.back().answer.push_back(digits.end());
   }
   auto fit = run.fit(o.max_epochs_backbone);
@@ -68,7 +84,8 @@ backbone<B> train_tiny(B& backend, const options& o, const question_set& q, red:
     return arithmetic::causal_fitter(model, adamw, examples, run.rows().train, run.validation(run.rows().val), fit);
   });
   const std::string sum = modx::io::weights_sum(model);
-  return {std::move(model), [digits](const std::string& text) { return digits.encode(text); }, sum, "digits"};
+  const double right = answered(model, examples, run.rows().test, digits.end());
+  return {std::move(model), [digits](const std::string& text) { return digits.encode(text); }, sum, "digits", right};
 }
 
 /// The hidden states of every question under the first trained block, from `file` if they are there.

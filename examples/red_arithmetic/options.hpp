@@ -9,7 +9,7 @@ struct options : red::options {
   options() {
     save_dir = "runs/red-arithmetic";
     batch_size = virtual_batch_size = 64;
-    max_epochs_base = 20, max_epochs_expert = 20, max_epochs_router = 20, max_epochs_moe = 20;
+    max_epochs_base = max_epochs_expert = max_epochs_router = max_epochs_moe = 60;
     lr_expert = 2e-3;
     seeds = 1;
   }
@@ -18,7 +18,7 @@ struct options : red::options {
   double test_ratio = 0.1;
   std::string pooling = "task";
   std::size_t width = 64, blocks = 3, trained_blocks = 1;
-  std::size_t max_epochs_backbone = 20;
+  std::size_t max_epochs_backbone = 10;
   double lr_backbone = 2e-3;
   bool by_label = false;  // the base subset has a share of each label, not of each domain; the heads are MLPs
 };

@@ -51,6 +51,7 @@ nlohmann::ordered_json run_seed(B& backend, const options& o, const P& parts, co
   std::size_t encoder = loaded->model.parameter_count();
   if (!spec.tied) encoder -= spec.vocabulary * spec.width;  // its own head is not in use
   auto out = run.run(h, head, encoder);
+  if (loaded->answers) out["backbone_acc"] = *loaded->answers;
   out["overlap"] = {{"val", q.overlap.val}, {"test", q.overlap.test}};
   if (!o.published())
     out["checks"].push_back({{"name", "no question of validation or test is in training"}, {"ok", q.overlap.val == 0 && q.overlap.test == 0},

@@ -105,6 +105,11 @@ inline void results(const context& c, report& page) {
   if (const auto overlap = c.metrics.find("overlap"))
     page.paragraph("In training too: " + modx::io::show_number(100 * overlap->at("test").figure().mean, 2) + " % of the test rows, " +
                    modx::io::show_number(100 * overlap->at("val").figure().mean, 2) + " % of the validation rows.");
+  if (const auto own = c.metrics.find("backbone_acc")) {
+    const auto f = own->figure();
+    page.paragraph("Asked for the answer token by token, the backbone itself is right on " + modx::io::show_number(100 * f.mean, 2) +
+                   (f.spread() ? " ± " + modx::io::show_number(100 * f.sd, 2) : "") + " % of the test rows.");
+  }
   page.folded("Training and validation accuracy", {splits});
 }
 
