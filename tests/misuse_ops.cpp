@@ -308,6 +308,27 @@ table products() {
     nan_stays_in_its_row([](var v) { return ops::linear(v, x(4, 2), x(1, 2), modx::activation::relu); }, 3, 4);
   }, ""});
 
+  for (const bool two : {false, true}) {
+    const auto f = [two](var h, var v, var w) {
+      return two ? ops::add_linear(h, x(3, 1), x(1, h.cols()), v, w, x(1, h.cols()), modx::activation::gelu)
+                 : ops::add_linear(h, v, w, x(1, h.cols()), modx::activation::gelu);
+    };
+    t.push_back({"add_linear", "a column more", [f] { f(x(3, 2), x(3, 4), x(5, 2)); }, "add_linear: expected 4 " + wide + "5"});
+    t.push_back({"add_linear", "a column less", [f] { f(x(3, 2), x(3, 4), x(3, 2)); }, "add_linear: expected 4 " + wide + "3"});
+    t.push_back({"add_linear", "a row more", [f] { f(x(3, 2), x(4, 4), x(4, 2)); }, "add_linear: expected 3 rows, found 4"});
+    t.push_back({"add_linear", "a column of the weight more", [f] { f(x(3, 2), x(3, 4), x(4, 3)); }, "add_linear: expected 2 columns of the weight, found 3"});
+    t.push_back({"add_linear", "no columns", [f] { has_shape(f(x(3, 0), x(3, 4), x(4, 0)), 3, 0); }, ""});
+    t.push_back({"add_linear", "empty handle", [f] { f(x(3, 2), x(3, 4), var{}); }, "an empty handle"});
+  }
+  t.push_back({"add_linear", "a value of the bias more", [] { ops::add_linear(x(3, 2), x(3, 4), x(4, 2), x(1, 3)); }, "add_linear: expected 2 values of the bias, found 3"});
+  t.push_back({"add_linear", "no rows", [] { has_shape(ops::add_linear(x(0, 2), x(0, 4), x(4, 2)), 0, 2); }, ""});
+  t.push_back({"add_linear", "nothing to sum over", [] { CHECK(ops::add_linear(x(3, 2), x(3, 0), x(0, 2)).host() == x(3, 2).host()); }, ""});
+  t.push_back({"add_linear", "huge", [] { ops::add_linear(nowhere(huge, 1), nowhere(huge, 1), x(1, 1)); }, no_memory});
+  t.push_back({"add_linear", "NaN row", [] { nan_stays_in_its_row([](var v) { return ops::add_linear(x(3, 2), v, x(4, 2)); }, 3, 4); }, ""});
+  t.push_back({"add_linear", "aliased", [] {
+    true_gradient("add_linear", [](var v) { return ops::add_linear(v, v, v, v, v, var{}, modx::activation::tanh) + v; }, {2, 2});
+  }, ""});
+
   const modx::extent image(4, 4, 2);
   const auto conv = [](var v, var w, var b, std::size_t kernel = 3, std::size_t pad = 0, std::size_t pool = 1) {
     return ops::conv2d(v, w, b, kernel, pad, true, pool);

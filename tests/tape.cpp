@@ -1,4 +1,5 @@
 // The tape: values and gradients, reuse, no-grad, frozen parameters, reset, memory, errors.
+#include <modx/laws/report.hpp>
 #include <modx/ops.hpp>
 
 #include "catch.hpp"
@@ -211,4 +212,36 @@ TEST_CASE("a tape says what is wrong") {
   CHECK(contains(message([&] { t.input(numbers(5), 2, 3); }), "input: expected 6 values, found 5"));
   CHECK(contains(message([&] { t.constant(std::size_t(1) << 40, std::size_t(1) << 40, 0); }),
                  "a size below 2^48 elements"));
+}
+
+TEST_CASE("a view has its source's gradient, and the memory of a gradient is handed on") {
+  cpu64 backend{1, 1};
+  tape<cpu64> t(backend);
+  const auto loss = [&](var<cpu64> a, var<cpu64> b) {  // both sides of the sum are read again, before and after it
+    const auto early = ops::square(a), sum = ops::exp(a) + ops::reshape(b, 2, 2);
+    return ops::sum(ops::reshape(sum * sum, 1, 4) * ops::reshape(early + ops::exp(a), 1, 4) + b);
+  };
+  const auto in = [&](std::size_t n, std::size_t m) { return t.input(modx::laws::draw(3, "x", n, m).data, n, m, true); };
+  const auto a = in(2, 2), b = in(1, 4);
+  t.backward(loss(a, b));
+  const auto da = gradient(a), db = gradient(b);
+  const auto numeric = [&](var<cpu64> x, std::size_t i) {
+    double at[2];
+    for (int side = 0; side < 2; ++side) {
+      auto m = x.host();
+      m.data[i] += side ? 1e-6 : -1e-6;
+      const auto moved = t.input(m);
+      at[side] = loss(x.rows() == 2 ? moved : a, x.rows() == 2 ? b : moved).item();
+    }
+    return (at[1] - at[0]) / 2e-6;
+  };
+  for (std::size_t i = 0; i < 4; ++i) {
+    CHECK(std::fabs(da[i] - numeric(a, i)) < 1e-6);
+    CHECK(std::fabs(db[i] - numeric(b, i)) < 1e-6);
+  }
+  const auto x = in(3, 4), y = x + t.constant(3, 4, 1), v = ops::reshape(y, 2, 6);
+  t.backward(ops::sum(v));
+  CHECK(gradient(x) == numbers(12, 1));
+  CHECK(v.raw().gradient == nullptr);  // it is y's ...
+  CHECK(y.raw().gradient == nullptr);  // ... and now x's
 }

@@ -125,8 +125,8 @@ int run(options o, const CLI::App& app) {
   metrics.update(log.back());
   metrics["best_perplexity"] = std::exp(run.best);
   metrics["valid_tokens"] = data.valid.targets;
-  if (o.coupled()) metrics["specialisation_at_start"] = log.front().at("specialisation");
-  for (std::size_t l = 0; o.coupled() && l < o.layers; ++l)
+  if (o.block_experts()) metrics["specialisation_at_start"] = log.front().at("specialisation");
+  for (std::size_t l = 0; o.block_experts() && o.mode != "uncoupled" && l < o.layers; ++l)
     metrics["connections"].push_back(connections(run.model(), l));
   folder.write_text("metrics.json", metrics.dump(2) + "\n");
   write_report(folder.path(), o, metrics, log, run.model(), MODX_ECHARTS_JS);
@@ -143,7 +143,7 @@ int run(options o, const CLI::App& app) {
 int main(int argc, char** argv) {
   using namespace moe_lm;
   CLI::App app{
-      "Language models of coupled experts: gnn, hgnn, orthogonal, ghost; dense and topk beside them.\n"
+      "Language models of coupled experts: gnn, hgnn, orthogonal, ghost; uncoupled, dense and topk beside them.\n"
       "Exit status: 0 done (or stopped by Ctrl-C with everything saved), 1 failed, 2 wrong options.\n",
       "moe_lm"};
   options o;

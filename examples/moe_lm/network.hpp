@@ -1,4 +1,4 @@
-// The six language models: token + position -> layers -> norm -> head; modes differ in the layer only.
+// The seven language models: token + position -> layers -> norm -> head; modes differ in the layer only.
 #pragma once
 #include <modx/modx.hpp>
 #include <variant>
@@ -16,6 +16,7 @@ namespace m = modx::module;
 template <class Coupling>
 using coupled = m::residual<m::mixture<modx::expert::transformer_block, modx::router::uniform,
                                        modx::combiner::projected_mean, m::no_base, Coupling>>;
+using uncoupled = coupled<modx::coupling::none>;
 using gnn = coupled<modx::coupling::graph>;
 using hgnn = coupled<modx::coupling::hypergraph>;
 using ghost = coupled<modx::coupling::ghost<modx::coupling::hypergraph>>;
@@ -32,7 +33,8 @@ struct language_model {
   bool operator==(const language_model&) const = default;
 
   modx::extent output(modx::extent) const { return vocabulary; }
-  bool coupled_experts() const { return mode != "dense" && mode != "topk"; }
+  bool block_experts() const { return mode != "dense" && mode != "topk"; }
+  bool has_hypergraph() const { return mode == "hgnn" || mode == "orthogonal" || mode == "ghost"; }
   std::size_t all_experts() const { return experts + (mode == "ghost" ? ghosts : 0); }
   modx::coupling::hypergraph hypergraph() const { return {.edges = hyperedges, .layers = coupling_layers}; }
   template <class Coupling>
@@ -45,8 +47,8 @@ struct language_model {
   class bound {
     template <class Layer>
     using stack = modx::bound_t<m::repeat<Layer>, B>;
-    using layers_type =
-        std::variant<stack<gnn>, stack<hgnn>, stack<moe_lm::ghost>, stack<dense>, stack<topk>>;
+    using layers_type = std::variant<stack<uncoupled>, stack<gnn>, stack<hgnn>, stack<moe_lm::ghost>,
+                                     stack<dense>, stack<topk>>;
     modx::bound_t<m::embedding, B> embedding_;
     layers_type layers_;
     modx::bound_t<m::layer_norm, B> norm_;
@@ -61,6 +63,7 @@ struct language_model {
         return layers_type(std::in_place_type<stack<L>>, b, m::repeat<L>{layer, s.layers},
                            modx::shape{s.width, s.width});
       };
+      if (s.mode == "uncoupled") return of(s.layer(modx::coupling::none{}));
       if (s.mode == "gnn") return of(s.layer(modx::coupling::graph{.layers = s.coupling_layers}));
       if (s.mode == "ghost")
         return of(s.layer(modx::coupling::ghost<modx::coupling::hypergraph>{.inner = s.hypergraph(),
@@ -74,8 +77,9 @@ struct language_model {
                        .f = {.experts = {.hidden = s.hidden, .act = modx::activation::gelu},
                              .router = {.k = s.top_k},
                              .n_experts = s.experts}});
-      if (s.mode == "hgnn" || s.mode == "orthogonal") return of(s.layer(s.hypergraph()));
-      throw modx::error("language_model", "mode gnn, hgnn, orthogonal, ghost, dense or topk", s.mode);
+      if (s.has_hypergraph()) return of(s.layer(s.hypergraph()));
+      throw modx::error("language_model", "mode gnn, hgnn, orthogonal, ghost, uncoupled, dense or topk",
+                        s.mode);
     }
 
    public:

@@ -30,7 +30,7 @@ struct options {
   int threads = 0;
   bool resume = false, quiet = false;
 
-  bool coupled() const { return mode != "dense" && mode != "topk"; }
+  bool block_experts() const { return mode != "dense" && mode != "topk"; }
   bool has_ghosts() const { return mode == "ghost"; }
   /// Ghosts learn under the loss too, as in the published modes.
   bool is_orthogonal() const { return mode == "orthogonal" || mode == "ghost"; }
@@ -42,7 +42,8 @@ void each_field(O& o, F&& f) {
   using words = std::vector<std::string>;
   constexpr double huge = 1e6;
   constexpr std::size_t most = 1u << 31;
-  f("mode", o.mode, "what the layers are", words{"gnn", "hgnn", "orthogonal", "ghost", "dense", "topk"});
+  f("mode", o.mode, "what the layers are",
+    words{"gnn", "hgnn", "orthogonal", "ghost", "uncoupled", "dense", "topk"});
   f("match", o.match, "dense, topk: MLPs as wide as makes them equal to hgnn in this",
     words{"parameters", "compute"});
   f("width", o.width, "columns of the stream", 1, 1 << 16);

@@ -23,7 +23,7 @@ inline std::vector<grid> connections(trainer::model_type& model, std::size_t lay
           if (i != j) g[i][j] = 1 / (1 + std::exp(-double(a(i, j))));
       out.push_back(std::move(g));
     }
-  } else if (s.coupled_experts() && s.mode != "gnn") {
+  } else if (s.has_hypergraph()) {
     const auto edges = s.hypergraph().hyperedges(e);
     std::vector<double> w(edges.size(), 1.0), degree(e);
     for (auto* p : model.parameters())
@@ -115,7 +115,7 @@ inline void write_report(const std::filesystem::path& folder, const options& o, 
                           [&](const json& line) { return value(line, l); }));
     return out;
   };
-  if (o.coupled()) {
+  if (o.block_experts()) {
     page.section("Specialisation");
     auto series =
         by_layer("layer", [](const json& line, std::size_t l) { return line.at("specialisation").at(l); });

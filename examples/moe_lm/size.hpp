@@ -13,11 +13,10 @@ inline double parameters_of(const language_model& s) {
   const double mlp = 2 * d * h + h + d, block = 4 * d * d + 4 * d + 4 * d;
   double layer = block + mlp;
   if (s.mode == "topk") layer = block + d * e + e + e * mlp;
-  if (s.coupled_experts()) {
-    double coupling = k * (d * d + d);
-    if (s.mode == "gnn") {
-      if (s.experts > 1) coupling += k * (d * d + d + 2 * d + 1 + e * e);
-    } else {
+  if (s.block_experts()) {
+    double coupling = s.mode == "uncoupled" ? 0 : k * (d * d + d);
+    if (s.mode == "gnn" && s.experts > 1) coupling += k * (d * d + d + 2 * d + 1 + e * e);
+    if (s.has_hypergraph()) {
       const auto edges = s.hypergraph().hyperedges(s.all_experts());
       std::vector<std::size_t> degree(s.all_experts());
       bool shared = false;  // the weight of an expert's only hyperedge cancels, and is no parameter
@@ -38,9 +37,9 @@ inline double products_of(const language_model& s) {
   const double attention = 4 * d * d + double(s.length) * d;
   double layer = attention + 2 * d * h;
   if (s.mode == "topk") layer = attention + d * e + double(s.top_k) * 2 * d * h;
-  if (s.coupled_experts())
-    layer = e * (attention + 2 * d * h) + k * (e * d * d * (s.mode == "gnn" ? 2 : 1) + e * e * d) +
-            (s.mode == "gnn" ? k * 2 * e * d : 0) + d * d;
+  if (s.block_experts()) layer = e * (attention + 2 * d * h) + d * d;
+  if (s.has_hypergraph()) layer += k * (e * d * d + e * e * d);
+  if (s.mode == "gnn") layer += k * (2 * e * d * d + e * e * d + 2 * e * d);
   return double(s.vocabulary) * d + double(s.layers) * layer;
 }
 
@@ -61,7 +60,7 @@ inline language_model model_of(const options& o, std::size_t vocabulary) {
                    .hyperedges = o.hyperedges == "pairs"      ? kind::pairs
                                  : o.hyperedges == "triplets" ? kind::triplets
                                                               : kind::all};
-  if (s.coupled_experts() || o.hidden) return s;
+  if (s.block_experts() || o.hidden) return s;
   const auto size = o.match == "parameters" ? parameters_of : products_of;
   language_model like = s, none = s, one = s;
   like.mode = "hgnn", none.hidden = 0, one.hidden = 1;

@@ -137,7 +137,7 @@ class trainer {
         sum[d] += double(modx::ops::cross_entropy(y, t.input(modx::ids(b.target))).item()) *
                   double(b.target.size());
         count[d] += double(b.target.size());
-        if (o_->coupled() && s.specialisation.empty())
+        if (o_->block_experts() && s.specialisation.empty())
           for (const auto& layer : layer_specialisation(t, o_->experts))
             s.specialisation.push_back(layer.score), s.at_random.push_back(layer.at_random);
         if (o_->mode == "topk") add_load(t, d, load);

@@ -7,5 +7,6 @@
 #include <modx/ops/linear.hpp>
 #include <modx/ops/loss.hpp>
 #include <modx/ops/norm.hpp>
+#include <modx/ops/residual.hpp>
 #include <modx/ops/routing.hpp>
 #include <modx/ops/rows.hpp>

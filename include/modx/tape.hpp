@@ -40,6 +40,7 @@ struct slot {
   std::size_t rows = 0;
   extent columns;
   parameter<B>* source = nullptr;
+  slot* viewed = nullptr;  // these are its values, and its gradient is this one's
 };
 
 /// Handle to a tensor on a tape: cheap to copy, valid until the tape is reset.
@@ -62,25 +63,41 @@ class var {
     return raw().value;
   }
   bool needs_gradient() const { return raw().needs_gradient; }
-  bool has_gradient() const { return slot_->gradient && !slot_->fresh; }
-  /// After backward().  Of a ReLU fused into its product it may be the gradient of the value before the ReLU.
-  const scalar* gradient() const { return slot_->gradient; }
+  bool has_gradient() const { return home().gradient && !home().fresh; }
+  /// After backward(), of a tensor that no operation made.  (Operations pass the memory of a gradient on, and of a ReLU
+  /// fused into its product it may be that of the value before the ReLU.)
+  const scalar* gradient() const { return home().gradient; }
   tape<B>& on() const { return raw(), *tape_; }
   B& backend() const { return tape_->backend(); }
   slot<B>& raw() const {
     if (!slot_) throw error("var", "a tensor on a tape", "an empty handle");
     return *slot_;
   }
+  /// Where the gradient is: the tensor that this one views, or itself.
+  slot<B>& home() const { return raw().viewed ? *slot_->viewed : *slot_; }
   explicit operator bool() const { return slot_ != nullptr; }
 
   /// Where to add this tensor's gradient in a backward pass; `gated`: what is added is 0 where a fused ReLU's output is.
   gradient_target<scalar> accumulate(bool gated = false) const {
-    if (slot_->source) return modx::accumulate(*slot_->source);
-    if (!slot_->gradient) slot_->gradient = tape_->template device<scalar>(size());
-    const bool first = slot_->fresh;
-    slot_->fresh = false;
-    slot_->gated = gated && (first || slot_->gated);
-    return {slot_->gradient, scalar(first ? 0 : 1)};
+    auto& s = home();
+    if (s.source) return modx::accumulate(*s.source);
+    if (!s.gradient) s.gradient = tape_->template device<scalar>(size());
+    const bool first = s.fresh;
+    s.fresh = false;
+    s.gated = gated && (first || s.gated);
+    return {s.gradient, scalar(first ? 0 : 1)};
+  }
+  /// Adds the gradient of y, as large as this tensor, as the last thing that the backward pass of y does: the first one
+  /// to arrive hands its memory over.
+  void take_gradient(var y) const {
+    auto &s = home(), &from = y.home();
+    if (!s.source && !s.gradient) {
+      s.gradient = from.gradient, s.fresh = false, s.gated = false;
+      from.gradient = nullptr, from.fresh = true;
+      return;
+    }
+    const auto g = accumulate();
+    backend().axpy(size(), 1, from.gradient, g.beta, g.data);
   }
   /// Copies the values to the host.
   matrix<scalar> host() const {
@@ -191,6 +208,12 @@ class tape {
 
   /// A tensor over memory that outlives the step.
   var<B> tensor(const T* value, std::size_t rows, extent columns, bool needs_gradient = false);
+  /// The values of x under another shape; its gradient is x's.
+  var<B> view(var<B> x, std::size_t rows, extent columns) {
+    auto v = tensor(x.data(), rows, columns, x.needs_gradient());
+    v.raw().viewed = &x.home();
+    return v;
+  }
   /// New memory for an operation's result; `out` is what the operation writes to.
   var<B> result(std::size_t rows, extent columns, bool needs_gradient, T*& out);
   /// Copies host rows on to the tape.

@@ -39,7 +39,7 @@ TEST_CASE("a token changes nothing before it and no other sequence, in every mod
     for (const char* edges : {"pairs", "triplets", "all"})
       for (const float level : {0.f, 0.4f, 1.f}) {
         if (mode != "ghost" && level > 0) continue;
-        if ((mode == "dense" || mode == "topk" || mode == "gnn") && edges != std::string("pairs")) continue;
+        if ((mode == "dense" || mode == "topk" || mode == "gnn" || mode == "uncoupled") && edges != std::string("pairs")) continue;
         INFO(mode << ", " << edges << ", ghosts at " << level);
         options o = small(mode);
         o.hyperedges = edges, o.experts = 5;

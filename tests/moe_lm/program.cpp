@@ -106,14 +106,14 @@ TEST_CASE("a run leaves its log, metrics, models and report", "[moe_lm]") {
     for (const char* domain : {"arithmetic", "code", "prose"})
       CHECK(metrics.at("domain_perplexity").at(domain) > 1);
     CHECK(metrics.at("perplexity").get<double>() == Approx(std::exp(metrics.at("valid_loss").get<double>())));
-    CHECK(metrics.contains("specialisation_at_start") == o.coupled());
-    CHECK(metrics.contains("connections") == o.coupled());
+    CHECK(metrics.contains("specialisation_at_start") == o.block_experts());
+    CHECK(metrics.contains("connections") == (o.block_experts() && mode != "uncoupled"));
     CHECK(metrics.contains("load") == (mode == "topk"));
     const auto page = get(folder / "run" / "report.html");
     CHECK(contains(page, ">Ghosts</h2>") == o.has_ghosts());
     CHECK(modx::io::run_folder(folder / "run").verify().empty());
     // Rows of the operator sum to one; what a graph hears is between 0 and 1.
-    if (o.coupled() && mode != "gnn")
+    if (o.is_orthogonal() || mode == "hgnn")
       for (const auto& row : metrics.at("connections").at(0).at(0)) {
         double sum = 0;
         for (const auto& v : row) sum += v.get<double>();

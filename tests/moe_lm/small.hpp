@@ -10,7 +10,7 @@
 namespace moe_test {
 
 inline const std::vector<std::string>& modes() {
-  static const std::vector<std::string> all{"gnn", "hgnn", "orthogonal", "ghost", "dense", "topk"};
+  static const std::vector<std::string> all{"gnn", "hgnn", "orthogonal", "ghost", "uncoupled", "dense", "topk"};
   return all;
 }
 

@@ -1,6 +1,6 @@
 // Matrix products: gradients, plain, fused and by groups; a var on both sides; values by hand; errors.
 #include <functional>
-#include <modx/ops/linear.hpp>
+#include <modx/ops/residual.hpp>
 
 #include "catch.hpp"
 #include "check.hpp"
@@ -161,4 +161,27 @@ TEST_CASE("matrix products say what is wrong") {
   CHECK(contains(message([&] { ops::linear(x, fine, b); }), "linear: expected 2 values of the bias, found 3"));
   CHECK(contains(message([&] { ops::detail::grouped_linear<cpu64>("grouped", x, {}, activation::none); }),
                  "grouped: expected at least one weight, found none"));
+}
+
+TEST_CASE("add_linear is h + activation(x W + z V + b), with true gradients") {
+  for (const auto act : {activation::none, activation::relu, activation::gelu, activation::tanh}) {
+    const auto one = [act](auto&, inputs x) { return ops::add_linear(x[0], x[1], x[2], x[3], act); };
+    const auto two = [act](auto&, inputs x) { return ops::add_linear(x[0], x[1], x[2], x[4], x[5], x[3], act); };
+    const auto round = [act](auto&, inputs x) { return ops::add_linear(x[0], x[0], x[1], x[2], act) * x[0]; };
+    check_gradients({"one product", one}, {{5, 3}, {5, 2}, {2, 3}, {1, 3}});
+    check_gradients({"two products", two}, {{5, 3}, {5, 2}, {2, 3}, {1, 3}, {5, 4}, {4, 3}});
+    check_gradients({"of itself", round}, {{5, 3}, {3, 3}, {1, 3}});
+    check_gradients({"of a ReLU", [&](auto& t, inputs x) {
+                       const variable in[] = {x[0], ops::linear(x[0], x[1], x[2], activation::relu), x[1], x[2]};
+                       return one(t, inputs(in));
+                     }}, {{5, 3}, {3, 3}, {1, 3}});
+    cpu64 backend{1, 2};
+    modx::tape<cpu64> t(backend);
+    std::vector<variable> in;
+    for (const auto& [n, m] : {std::pair(40, 33), {40, 21}, {21, 33}, {1, 33}, {40, 35}, {35, 33}})
+      in.push_back(t.input(modx::laws::draw(in.size(), "x", std::size_t(n), std::size_t(m))));
+    const auto sum = ops::matmul(in[1], in[2]) + ops::linear(in[4], in[5], in[3]);
+    CHECK(near(two(t, in).host(), (in[0] + ops::activate(sum, act)).host(), 1e-12));
+    CHECK(near(one(t, in).host(), (in[0] + ops::linear(in[1], in[2], in[3], act)).host(), 1e-12));
+  }
 }

@@ -1,8 +1,9 @@
 // h_i <- h_i + GELU(m_i W_n + b_n + h_i W_s + b_s),  m_i = sum_{j != i} A_ij g_ij h_j: `layers` times.
-// A = sigmoid(adjacency), e x e and directed; g_ij = sigmoid(w . [h_i; h_j] + b).   h_i: 1 x m, for each token.
-// The message passing of GNN-MoE's first version (2025).
+// A = sigmoid(adjacency), e x e and directed; g_ij = sigmoid(w . [h_i; h_j] + b).   h_i: 1 x m, for each
+// token. The message passing of GNN-MoE's first version (2025).
 #pragma once
 #include <modx/concepts.hpp>
+#include <modx/ops/residual.hpp>
 #include <vector>
 
 namespace modx::coupling {
@@ -65,14 +66,16 @@ struct graph {
       const auto pairs = t.input(pairs_);
       auto h = ops::reshape(y.y, n * e, width_);  // a row for each expert of each token
       for (const auto& p : layers_) {
-        auto sum = ops::linear(h, *p.self, p.self_bias);
-        if (e > 1) {
-          const outputs<B> said{ops::reshape(h, n, e * width_), e};
-          sum = sum + ops::linear(ops::reshape(ops::mix_experts(coefficients(p, h, heard, pairs), said).y,
-                                               n * e, width_),
-                                  *p.neighbours, p.neighbours_bias);
+        const auto self = t.use(*p.self), self_bias = t.use(*p.self_bias);
+        if (e == 1) {
+          h = ops::add_linear(h, h, self, self_bias, activation::gelu);
+          continue;
         }
-        h = h + ops::gelu(sum);
+        const outputs<B> said{ops::reshape(h, n, e * width_), e};
+        const auto m =
+            ops::reshape(ops::mix_experts(coefficients(p, h, heard, pairs), said).y, n * e, width_);
+        h = ops::add_linear(h, h, self, m, t.use(*p.neighbours), self_bias + t.use(*p.neighbours_bias),
+                            activation::gelu);
       }
       return {ops::reshape(h, n, e * width_), e};
     }

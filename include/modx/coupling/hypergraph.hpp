@@ -1,8 +1,10 @@
 // h <- h + GELU(P h W + b): `layers` times.   h: e x m for each token, W: m x m, P: e x e.
-// P = D^-1 H diag(w) B^-1 H^T: H says which expert is in which hyperedge, B how many are; w = softplus(weights) > 0,
-// D_i = sum of w over i's hyperedges.   Hypergraph convolution (Bai et al. 2021), described by HGNN-MoE (2025).
+// P = D^-1 H diag(w) B^-1 H^T: H says which expert is in which hyperedge, B how many are; w =
+// softplus(weights) > 0, D_i = sum of w over i's hyperedges.   Hypergraph convolution (Bai et al. 2021),
+// described by HGNN-MoE (2025).
 #pragma once
 #include <modx/concepts.hpp>
+#include <modx/ops/residual.hpp>
 #include <vector>
 
 namespace modx::coupling {
@@ -60,11 +62,13 @@ struct hypergraph {
       expect_equal("coupling::hypergraph", "experts", experts_, y.experts);
       expect_equal("coupling::hypergraph", "columns of an output", width_, y.width());
       const std::size_t n = y.tokens(), e = experts_;
-      const auto p = propagation(y.y.on(), presence);
+      auto& t = y.y.on();
+      const auto p = propagation(t, presence);
       auto h = ops::reshape(y.y, n * e, width_);  // a row for each expert of each token
       for (const auto& l : layers_) {
         const auto heard = ops::mix_experts(p, outputs<B>{ops::reshape(h, n, e * width_), e}).y;
-        h = h + ops::linear(ops::reshape(heard, n * e, width_), *l.weight, l.bias, activation::gelu);
+        h = ops::add_linear(h, ops::reshape(heard, n * e, width_), t.use(*l.weight), t.use(*l.bias),
+                            activation::gelu);
       }
       return {ops::reshape(h, n, e * width_), e};
     }

@@ -46,7 +46,21 @@ var<B> binary(const char* name, F f, var<B> a, var<B> b) {
 }
 }  // namespace detail
 
-template <class B> var<B> add(var<B> a, var<B> b) { return detail::binary("add", fn::add{}, a, b); }
+template <class B>
+var<B> add(var<B> a, var<B> b) {
+  detail::expect_same_shape("add", a, b);
+  typename B::scalar* out = nullptr;
+  auto y = a.on().result(a.rows(), a.columns(), a.needs_gradient() || b.needs_gradient(), out);
+  a.backend().zip(fn::add{}, a.size(), a.data(), b.data(), out);
+  a.on().record(y, [=](const auto* dy) {
+    if (b.needs_gradient() && a.needs_gradient()) {
+      const auto g = b.accumulate();
+      b.backend().axpy(b.size(), 1, dy, g.beta, g.data);
+    }
+    (a.needs_gradient() ? a : b).take_gradient(y);
+  });
+  return y;
+}
 template <class B> var<B> subtract(var<B> a, var<B> b) { return detail::binary("subtract", fn::subtract{}, a, b); }
 template <class B> var<B> multiply(var<B> a, var<B> b) { return detail::binary("multiply", fn::multiply{}, a, b); }
 template <class B> var<B> divide(var<B> a, var<B> b) { return detail::binary("divide", fn::divide{}, a, b); }
@@ -92,27 +106,14 @@ var<B> gated(var<B> x, activation act, std::size_t groups = 1) {
 template <class B>
 var<B> reshape(var<B> x, extent columns) {
   expect_equal("reshape", "values a row", x.cols(), columns.size());
-  auto y = x;
-  if (!(x.columns() == columns)) {
-    y = x.on().tensor(x.data(), x.rows(), columns, x.needs_gradient());
-    x.on().record(y, [=](const auto* dy) {
-      auto g = x.accumulate();
-      x.backend().axpy(x.size(), 1, dy, g.beta, g.data);
-    });
-  }
-  return y;
+  return x.columns() == columns ? x : x.on().view(x, x.rows(), columns);
 }
 
 /// The same values as a matrix of other height.
 template <class B>
 var<B> reshape(var<B> x, std::size_t rows, extent columns) {
   expect_equal("reshape", "values", x.size(), checked_product("reshape", rows, columns.size()));
-  auto y = x.on().tensor(x.data(), rows, columns, x.needs_gradient());
-  x.on().record(y, [=](const auto* dy) {
-    auto g = x.accumulate();
-    x.backend().axpy(x.size(), 1, dy, g.beta, g.data);
-  });
-  return y;
+  return x.on().view(x, rows, columns);
 }
 
 /// The values of x; no gradient flows back.

@@ -113,15 +113,13 @@ outputs<B> add_to_each(const outputs<B>& o, var<B> x) {
   b.weighted_sum_gradient(n, e, m, ones.data(), y.data(), x.data(), 0, nullptr, 1, out);
   y.on().record(z, [=](const T* dz) {
     auto& on = y.backend();
-    if (y.needs_gradient()) {
-      const auto g = y.accumulate();
-      on.axpy(y.size(), 1, dz, g.beta, g.data);
+    if (x.needs_gradient()) {
+      T* sum = y.on().template device<T>(x.size());
+      on.weighted_sum(n, e, m, ones.data(), dz, sum);
+      const auto g = x.accumulate();
+      on.axpy(x.size(), 1, sum, g.beta, g.data);
     }
-    if (!x.needs_gradient()) return;
-    T* sum = y.on().template device<T>(x.size());
-    on.weighted_sum(n, e, m, ones.data(), dz, sum);
-    const auto g = x.accumulate();
-    on.axpy(x.size(), 1, sum, g.beta, g.data);
+    if (y.needs_gradient()) y.take_gradient(z);
   });
   return {z, e};
 }

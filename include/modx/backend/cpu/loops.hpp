@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <modx/backend/cpu/simd.hpp>
 #include <modx/backend/cpu/thread_pool.hpp>
 #include <modx/error.hpp>
 
@@ -41,9 +42,20 @@ T lane_sum(std::size_t n, F&& f) {
   return lane[0];
 }
 
+/// lane_sum of a[i] b[i]; written in vectors, as GCC shuffles the lanes of two arrays in memory.
 template <class T>
 T dot(const T* a, const T* b, std::size_t d) {
-  return lane_sum<T>(d, [=](std::size_t j) { return a[j] * b[j]; });
+  constexpr std::size_t count = 16, width = lanes<T>, vectors = count / width;
+  vec<T> sum[vectors] = {};
+  std::size_t i = 0;
+  for (; i + count <= d; i += count)
+    for (std::size_t v = 0; v < vectors; ++v) sum[v] += load(a + i + v * width) * load(b + i + v * width);
+  T lane[count];
+  for (std::size_t v = 0; v < vectors; ++v) store(lane + v * width, sum[v]);
+  for (std::size_t l = 0; i < d; ++i, ++l) lane[l] += a[i] * b[i];
+  for (std::size_t step = count / 2; step > 0; step /= 2)
+    for (std::size_t l = 0; l < step; ++l) lane[l] += lane[l + step];
+  return lane[0];
 }
 
 /// y = beta y + x, where beta 0 never reads y.

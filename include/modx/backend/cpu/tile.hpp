@@ -84,26 +84,32 @@ template <class T, std::size_t R, layout how, class W>
 }
 
 /// The general ending: rows x tile_cols<T> sums, of which to.cols columns count, with every option.
-template <class T>
-[[gnu::noinline]] void finish(std::size_t rows, T* sums, const target<T>& to) {
+template <class T, bool full>
+void finish_rows(std::size_t rows, T* sums, const target<T>& to) {
+  const std::size_t cols = full ? tile_cols<T> : to.cols;  // a known number makes vectors of these loops
   for (std::size_t r = 0; r < rows; ++r) {
     T* x = sums + r * tile_cols<T>;
     T* c = to.c + r * to.ldc;
     if (to.beta != T(0)) {
-      for (std::size_t j = 0; j < to.cols; ++j) x[j] += to.beta * c[j];
+      for (std::size_t j = 0; j < cols; ++j) x[j] += to.beta * c[j];
     }
     if (to.bias) {
-      for (std::size_t j = 0; j < to.cols; ++j) x[j] += to.bias[j];
+      for (std::size_t j = 0; j < cols; ++j) x[j] += to.bias[j];
     }
     if (to.pre) {
-      for (std::size_t j = 0; j < to.cols; ++j) to.pre[r * to.ldc + j] = x[j];
+      for (std::size_t j = 0; j < cols; ++j) to.pre[r * to.ldc + j] = x[j];
     }
     if (to.act != activation::none) activate_row(to.act, tile_cols<T>, x, x);
     if (to.gate) {
-      for (std::size_t j = 0; j < to.cols; ++j) x[j] = to.gate[r * to.ldc + j] > T(0) ? x[j] : T(0);
+      for (std::size_t j = 0; j < cols; ++j) x[j] = to.gate[r * to.ldc + j] > T(0) ? x[j] : T(0);
     }
-    for (std::size_t j = 0; j < to.cols; ++j) c[j] = x[j];
+    for (std::size_t j = 0; j < cols; ++j) c[j] = x[j];
   }
+}
+template <class T>
+[[gnu::noinline]] void finish(std::size_t rows, T* sums, const target<T>& to) {
+  if (to.cols == tile_cols<T>) return finish_rows<T, true>(rows, sums, to);
+  finish_rows<T, false>(rows, sums, to);
 }
 
 /// The whole tile of R rows x 2 vectors; the common endings stay in registers.
