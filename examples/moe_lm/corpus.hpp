@@ -99,6 +99,9 @@ inline const std::vector<std::string>& corpus_domains() {
   return names;
 }
 
+/// What --appear holds back: code.
+inline constexpr std::int32_t appearing_domain = 1;
+
 /// `count` texts, domains in turn, none of which is in `without`.
 inline text_set generate(std::uint64_t seed, const std::string& part, std::size_t count,
                          const text_set& without = {}) {

@@ -1,10 +1,13 @@
 // Texts -> tokens -> sequences of at most --length tokens, without padding: a sequence ends where its text
 // ends.
 #pragma once
+#include <charconv>
+#include <filesystem>
 #include <modx/io/json_text.hpp>
 #include <modx/text/tokenizer.hpp>
 
 #include "corpus.hpp"
+#include "csv.hpp"
 #include "options.hpp"
 
 namespace moe_lm {
@@ -20,6 +23,13 @@ struct token_set {
   std::vector<std::int32_t> token;
   std::vector<sequence> sequences;
   std::size_t targets = 0;
+
+  /// Only the first sequences, until `limit` targets or more are kept.
+  void keep_first(std::size_t limit) {
+    std::size_t kept = 0, n = 0;
+    while (n < sequences.size() && kept < limit) kept += sequences[n++].length;
+    sequences.resize(n), targets = kept;
+  }
 
   /// Indices of sequences, taken in `order` and cut into batches of at most `limit` tokens.
   std::vector<std::vector<std::size_t>> batches(const std::vector<std::size_t>& order,
@@ -81,10 +91,36 @@ inline token_set tokenise(const text_set& texts, const modx::text::tokenizer* to
   return out;
 }
 
-/// A whole file as one text, or a text a line of JSON.
+/// A text a record of CSV: `column` is a name of the first line, or a number from 1 where there is no such
+/// line.
+inline text_set csv_texts(std::string_view all, const std::string& file, const std::string& column) {
+  text_set out;
+  csv_reader reader(all, file);
+  std::vector<std::string> fields;
+  std::size_t at = 0, width = 0;
+  const auto [end, code] = std::from_chars(column.data(), column.data() + column.size(), at);
+  const bool numbered = code == std::errc() && end == column.data() + column.size() && at > 0;
+  if (!numbered && reader.next(fields)) {
+    width = fields.size();
+    for (at = 0; at < width && fields[at] != column;) ++at;
+    if (at++ == width)
+      throw modx::error(reader.place(), "a column \"" + column + "\" (--column)", "none of that name");
+  }
+  while (reader.next(fields)) {
+    if (!width) width = fields.size();
+    if (fields.size() != width || at > width)
+      throw modx::error(reader.place(), std::to_string(std::max(at, width)) + " fields",
+                        std::to_string(fields.size()));
+    out.text.push_back(std::move(fields[at - 1])), out.domain.push_back(0);
+  }
+  return out;
+}
+
+/// A whole file as one text, a text a line of JSON, or a text a record of CSV.
 inline text_set read_texts(const std::string& file, const std::string& column) {
   const auto bytes = modx::io::read_file(file, std::uint64_t(1) << 30);
   const std::string_view all = bytes.text();
+  if (file.ends_with(".csv")) return csv_texts(all, file, column);
   text_set out;
   if (!file.ends_with(".jsonl")) {
     out.text.emplace_back(all), out.domain.push_back(0);
@@ -106,26 +142,47 @@ inline text_set read_texts(const std::string& file, const std::string& column) {
   return out;
 }
 
+/// A file of a ready task.
+inline text_set task_file(const options& o, const char* name) {
+  const auto file = std::filesystem::path(o.data_dir) / name;
+  if (!std::filesystem::exists(file))
+    throw modx::error("--task " + o.task, "the file " + std::string(name) + " in --data-dir " + o.data_dir,
+                      "none");
+  return read_texts(file.string(), {});
+}
+
+/// Training and validation texts of the task, or of one's own files.
+inline std::pair<text_set, text_set> texts_of(const options& o) {
+  if (!o.train_file.empty()) return {read_texts(o.train_file, o.column), read_texts(o.valid_file, o.column)};
+  if (o.task == "wikitext2") return {task_file(o, "wikitext2_valid.txt"), task_file(o, "wikitext2_test.txt")};
+  if (o.task == "shakespeare") {  // the last tenth, from the start of a line, is for validation
+    auto train = task_file(o, "tinyshakespeare.txt"), valid = train;
+    auto& all = train.text.at(0);
+    const std::size_t line = all.find('\n', all.size() / 10 * 9);
+    if (line == all.npos) throw modx::error("--task shakespeare", "lines of text", "none");
+    valid.text.at(0) = all.substr(line + 1);
+    all.resize(line + 1);
+    return {std::move(train), std::move(valid)};
+  }
+  auto valid = generate(o.seed, "valid", o.valid_texts);
+  auto train = generate(o.seed, "train", o.texts, valid);
+  return {std::move(train), std::move(valid)};
+}
+
 inline corpus load_corpus(const options& o) {
   corpus c;
-  text_set train, valid;
-  if (o.train_file.empty()) {
-    valid = generate(o.seed, "valid", o.valid_texts);
-    train = generate(o.seed, "train", o.texts, valid);
-    c.domains = corpus_domains();
-  } else {
-    train = read_texts(o.train_file, o.column), valid = read_texts(o.valid_file, o.column);
-    c.domains = {"text"};
-  }
+  const auto [train, valid] = texts_of(o);
+  c.domains = o.generated() ? corpus_domains() : std::vector<std::string>{"text"};
   std::optional<modx::text::tokenizer> tokenizer;
   if (!o.tokenizer.empty()) c.vocabulary = tokenizer.emplace(o.tokenizer).size();
   if (c.vocabulary > (1u << 24))
     throw modx::error(o.tokenizer, "at most 2^24 tokens", std::to_string(c.vocabulary));
   c.train = tokenise(train, tokenizer ? &*tokenizer : nullptr, o.length);
   c.valid = tokenise(valid, tokenizer ? &*tokenizer : nullptr, o.length);
+  if (o.valid_tokens) c.valid.keep_first(o.valid_tokens);
   for (const auto& [set, name] : {std::pair(&c.train, &o.train_file), std::pair(&c.valid, &o.valid_file)})
     if (set->sequences.empty())
-      throw modx::error(name->empty() ? "the corpus" : *name, "a text of at least two tokens", "none");
+      throw modx::error(name->empty() ? "--task " + o.task : *name, "a text of at least two tokens", "none");
   return c;
 }
 

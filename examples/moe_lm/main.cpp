@@ -128,6 +128,8 @@ int run(options o, const CLI::App& app) {
   if (o.block_experts()) metrics["specialisation_at_start"] = log.front().at("specialisation");
   for (std::size_t l = 0; o.block_experts() && o.mode != "uncoupled" && l < o.layers; ++l)
     metrics["connections"].push_back(connections(run.model(), l));
+  for (std::size_t l = 0; l < o.layers; ++l)
+    if (const auto w = hyperedge_weights(run.model(), l); !w.empty()) metrics["hyperedge_weights"].push_back(w);
   folder.write_text("metrics.json", metrics.dump(2) + "\n");
   write_report(folder.path(), o, metrics, log, run.model(), MODX_ECHARTS_JS);
   folder.manifest();

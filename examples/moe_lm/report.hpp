@@ -2,57 +2,9 @@
 #pragma once
 #include <modx/io/report.hpp>
 
-#include "trainer.hpp"
+#include "analysis.hpp"
 
 namespace moe_lm {
-
-using grid = std::vector<std::vector<double>>;
-
-/// Layer's e x e matrix of who hears whom: sigmoid(adjacency) of each round of a graph, P of a hypergraph.
-inline std::vector<grid> connections(trainer::model_type& model, std::size_t layer) {
-  const auto& s = model.spec();
-  const std::size_t e = s.all_experts();
-  const std::string path = "layers." + std::to_string(layer) + ".coupling.";
-  std::vector<grid> out;
-  if (s.mode == "gnn" && e > 1) {
-    for (std::size_t k = 0; k < s.coupling_layers; ++k) {
-      const auto a = model.find(path + std::to_string(k) + ".adjacency").host();
-      grid g(e, std::vector<double>(e, NAN));  // nobody hears oneself this way
-      for (std::size_t i = 0; i < e; ++i)
-        for (std::size_t j = 0; j < e; ++j)
-          if (i != j) g[i][j] = 1 / (1 + std::exp(-double(a(i, j))));
-      out.push_back(std::move(g));
-    }
-  } else if (s.has_hypergraph()) {
-    const auto edges = s.hypergraph().hyperedges(e);
-    std::vector<double> w(edges.size(), 1.0), degree(e);
-    for (auto* p : model.parameters())
-      if (p->name() == path + "weights")
-        for (std::size_t q = 0; q < w.size(); ++q) w[q] = std::log1p(std::exp(double(p->host()(q, 0))));
-    grid g(e, std::vector<double>(e));
-    for (std::size_t q = 0; q < edges.size(); ++q)
-      for (const auto i : edges[q]) {
-        degree[i] += w[q];
-        for (const auto j : edges[q]) g[i][j] += w[q] / double(edges[q].size());
-      }
-    for (std::size_t i = 0; i < e; ++i)
-      for (double& v : g[i]) v /= degree[i] > 0 ? degree[i] : 1;
-    out.push_back(std::move(g));
-  }
-  return out;
-}
-
-/// I(expert; domain) in bits from shares of experts in each domain, domains counted alike.
-inline double mutual_information(const grid& load) {
-  double bits = 0;
-  for (std::size_t i = 0; !load.empty() && i < load[0].size(); ++i) {
-    double mean = 0;
-    for (const auto& row : load) mean += row[i] / double(load.size());
-    for (const auto& row : load)
-      if (row[i] > 0) bits += row[i] / double(load.size()) * std::log2(row[i] / mean);
-  }
-  return bits;
-}
 
 inline void write_report(const std::filesystem::path& folder, const options& o, const json& metrics,
                          const std::vector<json>& log, trainer::model_type& model,
@@ -92,13 +44,26 @@ inline void write_report(const std::filesystem::path& folder, const options& o, 
   std::vector<std::string> names;
   for (std::size_t i = 0; i < model.spec().all_experts(); ++i)
     names.push_back(i < o.experts ? "expert " + std::to_string(i) : "ghost " + std::to_string(i - o.experts));
-  std::vector<nlohmann::json> maps;
+  std::vector<nlohmann::json> maps, drawings, weights;
   for (std::size_t l = 0; l < o.layers; ++l) {
     const auto all = connections(model, l);
-    for (std::size_t k = 0; k < all.size(); ++k)
-      maps.push_back(chart::heat_map(
-          "Layer " + std::to_string(l) + (all.size() > 1 ? ", round " + std::to_string(k) : ""), names, names,
-          "hears", "speaks", all[k], 0, 1));
+    for (std::size_t k = 0; k < all.size(); ++k) {
+      const auto title =
+          "Layer " + std::to_string(l) + (all.size() > 1 ? ", round " + std::to_string(k) : "");
+      maps.push_back(chart::heat_map(title, names, names, "hears", "speaks", all[k], 0, 1));
+      drawings.push_back(chart::graph(title, names, all[k]));
+    }
+    if (const auto w = hyperedge_weights(model, l); !w.empty()) {
+      std::vector<std::string> edges;
+      for (const auto& edge : model.spec().hypergraph().hyperedges(names.size())) {
+        edges.emplace_back();
+        for (const auto i : edge)
+          edges.back() += (edges.back().empty() ? "" : " ") +
+                          (i < o.experts ? std::to_string(i) : "g" + std::to_string(i - o.experts));
+      }
+      weights.push_back(chart::grouped_bars("Layer " + std::to_string(l), edges, "",
+                                            {{.name = "weight", .mean = w, .colour = 1}}));
+    }
   }
   if (!maps.empty()) {
     page.section("Connections of experts");
@@ -106,6 +71,17 @@ inline void write_report(const std::filesystem::path& folder, const options& o, 
                 o.mode == "gnn" ? "sigmoid of the adjacency: row hears column."
                                 : "The operator of the hypergraph with every expert there: row hears column.",
                 320, 2);
+    page.charts(drawings,
+                "The same as a graph: an arrow goes from who speaks to who hears, as wide as the entry.", 320,
+                2);
+  }
+  if (!weights.empty()) {
+    page.section("Weights of hyperedges");
+    page.charts(weights,
+                "softplus of the learnt weights, by the experts of each hyperedge (g: ghosts). Only their "
+                "ratios count: the "
+                "operator divides by their sum.",
+                260, 2);
   }
 
   const auto by_layer = [&](const std::string& name, auto value) {
@@ -151,9 +127,30 @@ inline void write_report(const std::filesystem::path& folder, const options& o, 
       const json at = state(line, l);
       return at.is_null() ? json() : at.at("saturation");
     });
+    std::vector<chart::series> rates, phases;
+    for (std::size_t g = 0; g < o.ghosts; ++g)
+      for (std::size_t l = 0; l < o.layers; ++l) {
+        const auto name = "ghost " + std::to_string(g) + ", layer " + std::to_string(l);
+        const int colour = int(rates.size()) + 1;
+        rates.push_back(curve(name, colour, [&](const json& line) {
+          const json at = state(line, l);
+          return at.is_null() ? json() : at.at("lr").at(g);
+        }));
+        chart::series phase{.name = name, .mean = {}, .colour = colour};
+        for (const auto& line : log)
+          if (const json at = state(line, l); !at.is_null())
+            phase.x.push_back(at.at("saturation").get<double>()),
+                phase.mean.push_back(at.at("levels").at(g).get<double>());
+        phases.push_back(std::move(phase));
+      }
     page.charts(
-        {chart::lines("Levels", "step", "", levels), chart::lines("Saturation", "step", "", saturation)},
-        "How far each ghost is there, and orthogonality x loss / ln(vocabulary) of the step.", 280, 2);
+        {chart::lines("Levels", "step", "", levels), chart::lines("Saturation", "step", "", saturation),
+         chart::lines("Learning rates of ghosts", "step", "", rates),
+         chart::lines("Level by saturation", "saturation", "", phases)},
+        "How far each ghost is there; orthogonality x loss / ln(vocabulary) of the step; the learning rate "
+        "of "
+        "each ghost; and the path of level and saturation, from evaluation to evaluation.",
+        280, 2);
     modx::io::table t{.columns = {{"Layer"}, {"Levels"}, {"Saturation"}, {"Orthogonality"}},
                       .caption = "After the last step."};
     for (std::size_t l = 0; l < o.layers; ++l) {
@@ -179,6 +176,10 @@ inline void write_report(const std::filesystem::path& folder, const options& o, 
       information.rows.push_back({.cells = {std::to_string(l), cell::number(mutual_information(load), 3)}});
     }
     page.charts(panels, "Share of each domain's slots that an expert gets.", 260, 2);
+    page.charts({chart::lines("Mutual information of expert and domain", "step", "bits",
+                              by_layer("layer", [](const json& line,
+                                                   std::size_t l) { return line.at("information").at(l); }))},
+                "0 bits: the domain says nothing about the expert.", 260);
     page.table(information);
   }
   page.section("Options");

@@ -60,7 +60,7 @@ inline language_model model_of(const options& o, std::size_t vocabulary) {
                    .hyperedges = o.hyperedges == "pairs"      ? kind::pairs
                                  : o.hyperedges == "triplets" ? kind::triplets
                                                               : kind::all};
-  if (s.block_experts() || o.hidden) return s;
+  if (o.hidden || o.match == "nothing") return s;
   const auto size = o.match == "parameters" ? parameters_of : products_of;
   language_model like = s, none = s, one = s;
   like.mode = "hgnn", none.hidden = 0, one.hidden = 1;

@@ -10,14 +10,15 @@
 
 namespace moe_lm {
 
+using grid = std::vector<std::vector<double>>;
+
 /// What an evaluation found; specialisation by layer, of the experts' mean outputs, beside that of random
 /// vectors.
 struct scores {
   double loss = 0;
   std::vector<double> domain_loss;
   std::vector<double> specialisation, at_random;
-  std::vector<std::vector<std::vector<double>>>
-      load;  // topk: layer, domain, expert: share of the domain's slots
+  std::vector<grid> load;  // topk: layer, domain, expert: share of the domain's slots
 };
 
 /// Specialisation of each mixture's own experts in the step on `t`, first layer first.
@@ -30,6 +31,18 @@ inline std::vector<modx::specialisation> layer_specialisation(modx::tape<modx::c
     out.insert(out.begin(), modx::specialisation_of(rows));
   }
   return out;
+}
+
+/// I(expert; domain) in bits from shares of experts in each domain, domains counted alike.
+inline double mutual_information(const grid& load) {
+  double bits = 0;
+  for (std::size_t i = 0; !load.empty() && i < load[0].size(); ++i) {
+    double mean = 0;
+    for (const auto& row : load) mean += row[i] / double(load.size());
+    for (const auto& row : load)
+      if (row[i] > 0) bits += row[i] / double(load.size()) * std::log2(row[i] / mean);
+  }
+  return bits;
 }
 
 class trainer {
@@ -46,6 +59,7 @@ class trainer {
   modx::loss::orthogonality_controller controller_;
   std::vector<std::vector<std::size_t>> batches_;              // of this epoch
   std::size_t epoch_ = 0, next_ = 0;                           // epochs begun, next batch
+  bool whole_ = false;                                         // this epoch has the domain that appears
   double sum_ = 0, penalty_ = 0, norm_ = 0, steps_since_ = 0;  // since the last record
   std::vector<modx::ghost_report> ghosts_;
   std::vector<modx::specialisation> seen_;  // of the last batch before an adaptation
@@ -105,7 +119,7 @@ class trainer {
     }
     norm_ += modx::apply_gradients(model_.backend(), model_.parameters(), adamw_, rate, o_->clip);
     ++step;
-    if (o_->has_ghosts())
+    if (o_->has_ghosts() && step > o_->ghost_start)
       ghosts_ = modx::advance_ghosts(model_, rules_, loss / std::log(double(data_->vocabulary)));
     if (adapts) {
       std::vector<double> score;
@@ -170,14 +184,22 @@ class trainer {
       line["domain_perplexity"][data_->domains[d]] = std::exp(s.domain_loss[d]);
     if (!s.specialisation.empty()) line["specialisation"] = s.specialisation, line["at_random"] = s.at_random;
     if (penalised()) line["orthogonality_loss"] = mean(penalty_), line["strengths"] = controller_.strengths();
-    if (o_->mode == "topk") line["balance_loss"] = mean(penalty_), line["load"] = s.load;
+    if (o_->mode == "topk") {
+      line["balance_loss"] = mean(penalty_), line["load"] = s.load;
+      for (const auto& layer : s.load) line["information"].push_back(mutual_information(layer));
+    }
     if (o_->has_ghosts()) {
       line["ghosts"] = json::array();
-      for (const auto& g : ghosts_)
+      for (const auto& g : ghosts_) {
+        json rates = json::array();
+        for (const double level : g.level)
+          rates.push_back(learning_rate() * rules_.rate_of(level, schedule_(step)));
         line["ghosts"].push_back({{"levels", g.level},
+                                  {"lr", rates},
                                   {"saturation", g.saturation},
                                   {"mean", g.mean},
                                   {"orthogonality", g.orthogonality}});
+      }
     }
     line["seconds"] = seconds, line["tokens_per_second"] = seconds > 0 ? double(tokens) / seconds : 0;
     sum_ = penalty_ = norm_ = steps_since_ = 0;
@@ -202,6 +224,7 @@ class trainer {
                     {"tokens", tokens},
                     {"seconds", seconds},
                     {"epoch", epoch_},
+                    {"whole", whole_},
                     {"next", next_},
                     {"best", bits(best)},
                     {"sums", {bits(sum_), bits(penalty_), bits(norm_), bits(steps_since_)}},
@@ -251,7 +274,7 @@ class trainer {
       controller_.plateaued = meta.at("plateaued").get<bool>();
       modx::expect_equal(where.c_str(), "layers", o_->layers, controller_.boosts.size());
       epoch_ = meta.at("epoch").get<std::size_t>();
-      if (epoch_) --epoch_, begin_epoch();
+      if (epoch_) --epoch_, begin_epoch(meta.at("whole").get<bool>());
       next_ = meta.at("next").get<std::size_t>();
       if (next_ > batches_.size()) throw modx::error(where, "a batch of the epoch", std::to_string(next_));
     } catch (const nlohmann::json::exception& e) {
@@ -276,15 +299,18 @@ class trainer {
     return out;
   }
 
-  void begin_epoch() {
-    std::vector<std::size_t> order(data_->train.sequences.size());
-    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  void begin_epoch(bool whole) {
+    whole_ = whole;
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < data_->train.sequences.size(); ++i)
+      if (whole || data_->train.sequences[i].domain != appearing_domain) order.push_back(i);
     modx::shuffle(order, modx::random_stream(o_->seed, "order", epoch_));
     batches_ = data_->train.batches(order, o_->batch_tokens);
     ++epoch_, next_ = 0;
   }
   const std::vector<std::size_t>& next_batch() {
-    if (next_ == batches_.size()) begin_epoch();
+    const bool whole = step >= o_->appear;
+    if (next_ == batches_.size() || whole != whole_) begin_epoch(whole);
     return batches_[next_++];
   }
 

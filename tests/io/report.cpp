@@ -168,6 +168,11 @@ TEST_CASE("io/report: chart options") {
   CHECK_THROWS_AS(grouped_bars("", {"g"}, "", {{.name = "a", .mean = {1, 2}}}), modx::error);
   CHECK_THROWS_AS(lines("", "", "", {{.name = "a", .mean = {1, 2}, .x = {1}}}), modx::error);
   CHECK_THROWS_AS(lines("", "", "", {{.name = "a", .mean = {1, 2}, .sd = {1}, .x = {1, 2}}}), modx::error);
+  const auto drawn = graph("t", {"a", "b"}, {{9, 0.25}, {0, 9}});  // a hears b; nobody is drawn to hear oneself
+  CHECK(drawn["series"][0]["data"].size() == 2);
+  CHECK(drawn["series"][0]["links"] == nlohmann::json::array({{{"source", 1}, {"target", 0}, {"value", 0.25}}}));
+  CHECK_THROWS_AS(graph("", {"a", "b"}, {{1, 2}}), modx::error);
+  CHECK_THROWS_AS(graph("", {"a"}, {{1, 2}}), modx::error);
   CHECK_THROWS_AS(heat_map("", {"r"}, {"c"}, "", "", {{1, 2}}, 0, 1), modx::error);
   CHECK_THROWS_AS(heat_map("", {"r"}, {"c"}, "", "", {}, 0, 1), modx::error);
 }

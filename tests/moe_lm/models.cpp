@@ -92,18 +92,21 @@ TEST_CASE("parameters are as many as the formulas say", "[moe_lm]") {
   CHECK(moe_lm::parameters_of(s) == 35'885'917);
 }
 
-TEST_CASE("match makes dense and topk equal to hgnn", "[moe_lm]") {
+TEST_CASE("--match makes every mode equal to hgnn", "[moe_lm]") {
   const auto spec = [](const std::string& mode, const char* match) {
     options o;
     o.mode = mode, o.match = match;
     return moe_lm::model_of(o, 256);
   };
-  for (const std::string mode : {"dense", "topk"}) {
+  for (const auto& mode : modes()) {
+    INFO(mode);
     CHECK(moe_lm::parameters_of(spec(mode, "parameters")) ==
           Approx(moe_lm::parameters_of(spec("hgnn", "parameters"))).epsilon(2e-3));
     CHECK(moe_lm::products_of(spec(mode, "compute")) ==
-          Approx(moe_lm::products_of(spec("hgnn", "compute"))).epsilon(2e-3));
+          Approx(moe_lm::products_of(spec("hgnn", "compute"))).epsilon(3e-3));
+    CHECK(spec(mode, "nothing").hidden == 256);
   }
+  CHECK(spec("hgnn", "parameters").hidden == 256);
   CHECK(2 * spec("topk", "compute").hidden > 3 * spec("topk", "parameters").hidden);
 }
 

