@@ -6,6 +6,37 @@
 
 namespace moe_lm {
 
+/// Learnt weights of hyperedges as bars and as a table; nothing where none is learnt.
+inline void hyperedge_section(modx::io::report& page, const options& o, trainer::model_type& model) {
+  std::vector<std::string> edges;
+  modx::io::table t{.columns = {{"Experts"}}};
+  for (const auto& edge : model.spec().hypergraph().hyperedges(model.spec().all_experts())) {
+    std::string name;
+    for (const auto i : edge)
+      name += (name.empty() ? "" : " ") +
+              (i < o.experts ? std::to_string(i) : "g" + std::to_string(i - o.experts));
+    edges.push_back(name);
+    t.rows.push_back({.cells = {name}});
+  }
+  std::vector<modx::io::chart::series> layers;
+  for (std::size_t l = 0; l < o.layers; ++l) {
+    const auto w = hyperedge_weights(model, l);
+    if (w.empty()) return;
+    t.columns.push_back({"Layer " + std::to_string(l)});
+    for (std::size_t q = 0; q < w.size(); ++q) t.rows[q].cells.push_back(modx::io::cell::number(w[q], 3));
+    layers.push_back({.name = "layer " + std::to_string(l), .mean = w, .colour = int(l) + 1});
+  }
+  auto bars = modx::io::chart::grouped_bars("", edges, "", layers);
+  bars["yAxis"]["scale"] = false, bars.erase("zero_toggle");
+  page.section("Weights of hyperedges");
+  page.charts({bars},
+              "softplus of the learnt weights, by the experts of each hyperedge (g: ghosts). Only their "
+              "ratios count: "
+              "the operator divides by their sum.",
+              260);
+  page.folded("Weights as a table", {t});
+}
+
 inline void write_report(const std::filesystem::path& folder, const options& o, const json& metrics,
                          const std::vector<json>& log, trainer::model_type& model,
                          const std::string& echarts) {
@@ -44,7 +75,7 @@ inline void write_report(const std::filesystem::path& folder, const options& o, 
   std::vector<std::string> names;
   for (std::size_t i = 0; i < model.spec().all_experts(); ++i)
     names.push_back(i < o.experts ? "expert " + std::to_string(i) : "ghost " + std::to_string(i - o.experts));
-  std::vector<nlohmann::json> maps, drawings, weights;
+  std::vector<nlohmann::json> maps, drawings;
   for (std::size_t l = 0; l < o.layers; ++l) {
     const auto all = connections(model, l);
     for (std::size_t k = 0; k < all.size(); ++k) {
@@ -52,17 +83,6 @@ inline void write_report(const std::filesystem::path& folder, const options& o, 
           "Layer " + std::to_string(l) + (all.size() > 1 ? ", round " + std::to_string(k) : "");
       maps.push_back(chart::heat_map(title, names, names, "hears", "speaks", all[k], 0, 1));
       drawings.push_back(chart::graph(title, names, all[k]));
-    }
-    if (const auto w = hyperedge_weights(model, l); !w.empty()) {
-      std::vector<std::string> edges;
-      for (const auto& edge : model.spec().hypergraph().hyperedges(names.size())) {
-        edges.emplace_back();
-        for (const auto i : edge)
-          edges.back() += (edges.back().empty() ? "" : " ") +
-                          (i < o.experts ? std::to_string(i) : "g" + std::to_string(i - o.experts));
-      }
-      weights.push_back(chart::grouped_bars("Layer " + std::to_string(l), edges, "",
-                                            {{.name = "weight", .mean = w, .colour = 1}}));
     }
   }
   if (!maps.empty()) {
@@ -75,14 +95,7 @@ inline void write_report(const std::filesystem::path& folder, const options& o, 
                 "The same as a graph: an arrow goes from who speaks to who hears, as wide as the entry.", 320,
                 2);
   }
-  if (!weights.empty()) {
-    page.section("Weights of hyperedges");
-    page.charts(weights,
-                "softplus of the learnt weights, by the experts of each hyperedge (g: ghosts). Only their "
-                "ratios count: the "
-                "operator divides by their sum.",
-                260, 2);
-  }
+  hyperedge_section(page, o, model);
 
   const auto by_layer = [&](const std::string& name, auto value) {
     std::vector<chart::series> out;
@@ -143,13 +156,14 @@ inline void write_report(const std::filesystem::path& folder, const options& o, 
                 phase.mean.push_back(at.at("levels").at(g).get<double>());
         phases.push_back(std::move(phase));
       }
+    auto phase_plot = chart::lines("Level by saturation", "saturation", "", phases);
+    phase_plot["xAxis"] = {{"type", "value"}, {"name", "saturation"}, {"scale", true}};
     page.charts(
         {chart::lines("Levels", "step", "", levels), chart::lines("Saturation", "step", "", saturation),
-         chart::lines("Learning rates of ghosts", "step", "", rates),
-         chart::lines("Level by saturation", "saturation", "", phases)},
+         chart::lines("Learning rates of ghosts", "step", "", rates), phase_plot},
         "How far each ghost is there; orthogonality x loss / ln(vocabulary) of the step; the learning rate "
-        "of "
-        "each ghost; and the path of level and saturation, from evaluation to evaluation.",
+        "of each "
+        "ghost; and the path of level and saturation, from evaluation to evaluation.",
         280, 2);
     modx::io::table t{.columns = {{"Layer"}, {"Levels"}, {"Saturation"}, {"Orthogonality"}},
                       .caption = "After the last step."};

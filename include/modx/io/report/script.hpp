@@ -108,9 +108,16 @@ inline constexpr std::string_view script = R"js(
       const most = Math.max(...s.links.map(l => l.value));
       for (const l of s.links)
         l.lineStyle = { width: 0.5 + (4.5 * l.value) / most, opacity: 0.25 + (0.6 * l.value) / most };
+      s.data.forEach((node, i) => {
+        const angle = (2 * Math.PI * i) / s.data.length,
+          x = Math.sin(angle),
+          y = -Math.cos(angle);
+        const side = Math.abs(y) > 0.3 ? (y < 0 ? "top" : "bottom") : x < 0 ? "left" : "right";
+        Object.assign(node, { x, y, label: { position: side } });
+      });
       Object.assign(s, {
-        layout: "circular",
-        top: 48,
+        layout: "none",
+        top: 60,
         bottom: 32,
         left: 60,
         right: 60,
@@ -120,7 +127,7 @@ inline constexpr std::string_view script = R"js(
         edgeSymbolSize: 9,
         itemStyle: { color: ink.colours[2] },
         lineStyle: { color: ink.colours[1], curveness: 0.18 },
-        label: { show: true, position: "bottom", color: ink.text, fontSize: 12 },
+        label: { show: true, color: ink.text, fontSize: 12 },
       });
     }
     option.tooltip.formatter = p =>
