@@ -103,7 +103,7 @@ inline constexpr std::string_view script = R"js(
     }
     return names.length ? rows : 0;
   }
-  function graph(option, ink) {
+  function graph(option, ink, size) {
     for (const s of list(option.series)) {
       const most = Math.max(...s.links.map(l => l.value));
       for (const l of s.links)
@@ -117,10 +117,10 @@ inline constexpr std::string_view script = R"js(
       });
       Object.assign(s, {
         layout: "none",
-        top: 60,
-        bottom: 32,
-        left: 60,
-        right: 60,
+        top: 56,
+        left: "center",
+        width: size,
+        height: size,
         symbolSize: 18,
         silent: false,
         edgeSymbol: ["none", "arrow"],
@@ -167,7 +167,7 @@ inline constexpr std::string_view script = R"js(
       borderColor: ink.line,
       textStyle: { color: ink.text, fontSize: 13 },
     });
-    if (!option.xAxis) return graph(option, ink);
+    if (!option.xAxis) return graph(option, ink, chart.getHeight() - 92);
     const legend_rows = option.legend ? rows_of(option.legend.data, width) : 0;
     if (option.legend)
       Object.assign(option.legend, {
