@@ -65,23 +65,27 @@ def spread(values, digits):
 
 
 def table(o):
-    """Rows of one task after the other; a loss is in nats a token and beside it stands what it has over dense's of its seed."""
-    out = ["| task | equal | mode | parameters | multiply-adds a token | loss | perplexity | loss beyond dense's |",
-           "|---|---|---|---:|---:|---:|---:|---:|"]
+    """One task after the other; losses are in nats a token, and beside them stands what they are beyond another mode's, seed by seed."""
+    others = [mode for mode in ("dense", "uncoupled") if mode in o.modes]
+    out = ["| task | equal | mode | parameters | multiply-adds a token | loss | perplexity |" + "".join(f" beyond {m} |" for m in others),
+           "|---|---|---|---:|---:|---:|---:|" + "---:|" * len(others)]
+
+    def metrics(*run):
+        with open(os.path.join(folder(o, *run), "metrics.json"), encoding="utf-8") as file:
+            return json.load(file)
+
     seen = {}  # tokens of each task and seed: all modes train on the same
     for task, match, mode in itertools.product(o.tasks, o.match, o.modes):
-        found, beyond = [], []
-        for seed in o.seeds:
-            with open(os.path.join(folder(o, task, match, mode, seed), "metrics.json"), encoding="utf-8") as file:
-                found.append(json.load(file))
-            if seen.setdefault((task, seed), found[-1]["tokens"]) != found[-1]["tokens"]:
+        found = [metrics(task, match, mode, seed) for seed in o.seeds]
+        for seed, m in zip(o.seeds, found):
+            if seen.setdefault((task, seed), m["tokens"]) != m["tokens"]:
                 sys.exit(f"compare_lm.py: {task}, seed {seed}: {mode} has trained on other tokens than the modes before it")
-            if "dense" in o.modes:
-                with open(os.path.join(folder(o, task, match, "dense", seed), "metrics.json"), encoding="utf-8") as file:
-                    beyond.append(found[-1]["valid_loss"] - json.load(file)["valid_loss"])
-        out.append(f"| {task} | {match} | {mode} | {found[0]['parameters']:,} | {found[0]['products_per_token'] / 1000:,.0f} k "
-                   f"| {spread([m['valid_loss'] for m in found], 3)} | {spread([m['perplexity'] for m in found], 2)} "
-                   f"| {spread(beyond, 3) if beyond else '-'} |")
+        row = [task, match, mode, f"{found[0]['parameters']:,}", f"{found[0]['products_per_token'] / 1000:,.0f} k",
+               spread([m["valid_loss"] for m in found], 3), spread([m["perplexity"] for m in found], 2)]
+        for other in others:
+            beyond = [m["valid_loss"] - metrics(task, match, other, seed)["valid_loss"] for seed, m in zip(o.seeds, found)]
+            row.append(spread(beyond, 3) if other != mode else "")
+        out.append("| " + " | ".join(row) + " |")
     return "\n".join(out)
 
 

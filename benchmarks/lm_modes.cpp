@@ -61,9 +61,10 @@ class language {
   double products() const { return moe_lm::products_of(model_.spec()); }
 };
 
-moe_lm::options options_of(const std::string& mode) {
+/// The defaults, in which every mode has as many parameters as hgnn; or MLPs of the same width in all.
+moe_lm::options options_of(const std::string& mode, const char* match = "parameters") {
   moe_lm::options o;
-  o.mode = mode;
+  o.mode = mode, o.match = match;
   return o;
 }
 
@@ -75,8 +76,9 @@ void step(benchmark::State& state, const std::string& mode) {
 
 /// cost: the coupling's part of a step's time; of_products: its part of the multiply-adds.
 void coupling(benchmark::State& state, const std::string& mode) {
-  language with(options_of(mode), int(state.range(0))), without(options_of("uncoupled"), int(state.range(0)));
-  times coupled(int(state.range(0))), plain(int(state.range(0)));
+  const int threads = int(state.range(0));
+  language with(options_of(mode, "nothing"), threads), without(options_of("uncoupled", "nothing"), threads);
+  times coupled(threads), plain(threads);
   for (auto _ : state) coupled.add([&] { with.step(); }), plain.add([&] { without.step(); });
   state.counters["cost"] = 1 - plain.best() / coupled.best();
   state.counters["of_products"] = 1 - without.products() / with.products();
