@@ -309,16 +309,17 @@ table products() {
   }, ""});
 
   for (const bool two : {false, true}) {
+    const std::string second = two ? ", second product" : "";
     const auto f = [two](var h, var v, var w) {
       return two ? ops::add_linear(h, x(3, 1), x(1, h.cols()), v, w, x(1, h.cols()), modx::activation::gelu)
                  : ops::add_linear(h, v, w, x(1, h.cols()), modx::activation::gelu);
     };
-    t.push_back({"add_linear", "a column more", [f] { f(x(3, 2), x(3, 4), x(5, 2)); }, "add_linear: expected 4 " + wide + "5"});
-    t.push_back({"add_linear", "a column less", [f] { f(x(3, 2), x(3, 4), x(3, 2)); }, "add_linear: expected 4 " + wide + "3"});
-    t.push_back({"add_linear", "a row more", [f] { f(x(3, 2), x(4, 4), x(4, 2)); }, "add_linear: expected 3 rows, found 4"});
-    t.push_back({"add_linear", "a column of the weight more", [f] { f(x(3, 2), x(3, 4), x(4, 3)); }, "add_linear: expected 2 columns of the weight, found 3"});
-    t.push_back({"add_linear", "no columns", [f] { has_shape(f(x(3, 0), x(3, 4), x(4, 0)), 3, 0); }, ""});
-    t.push_back({"add_linear", "empty handle", [f] { f(x(3, 2), x(3, 4), var{}); }, "an empty handle"});
+    t.push_back({"add_linear", "a column more" + second, [f] { f(x(3, 2), x(3, 4), x(5, 2)); }, "add_linear: expected 4 " + wide + "5"});
+    t.push_back({"add_linear", "a column less" + second, [f] { f(x(3, 2), x(3, 4), x(3, 2)); }, "add_linear: expected 4 " + wide + "3"});
+    t.push_back({"add_linear", "a row more" + second, [f] { f(x(3, 2), x(4, 4), x(4, 2)); }, "add_linear: expected 3 rows, found 4"});
+    t.push_back({"add_linear", "a column of the weight more" + second, [f] { f(x(3, 2), x(3, 4), x(4, 3)); }, "add_linear: expected 2 columns of the weight, found 3"});
+    t.push_back({"add_linear", "no columns" + second, [f] { has_shape(f(x(3, 0), x(3, 4), x(4, 0)), 3, 0); }, ""});
+    t.push_back({"add_linear", "empty handle" + second, [f] { f(x(3, 2), x(3, 4), var{}); }, "an empty handle"});
   }
   t.push_back({"add_linear", "a value of the bias more", [] { ops::add_linear(x(3, 2), x(3, 4), x(4, 2), x(1, 3)); }, "add_linear: expected 2 values of the bias, found 3"});
   t.push_back({"add_linear", "no rows", [] { has_shape(ops::add_linear(x(0, 2), x(0, 4), x(4, 2)), 0, 2); }, ""});
