@@ -99,6 +99,13 @@ modx::device_matrix<modx::cuda> drawn(modx::cuda& b, std::size_t rows, std::size
   return {b, b.normal(rows, cols), cols};
 }
 
+/// How products are computed.
+enum class precision { full, tf32, bf16 };
+const char* use(modx::cuda& b, precision p) {
+  b.use_tf32(p == precision::tf32), b.use_bf16(p == precision::bf16);
+  return p == precision::full ? "float" : p == precision::tf32 ? "tf32" : "bf16";
+}
+
 void ceilings(modx::cuda& b, const timing& time, std::size_t n, std::size_t values) {
   {
     const auto x = drawn(b, values / 1024, 1024);
@@ -106,16 +113,21 @@ void ceilings(modx::cuda& b, const timing& time, std::size_t n, std::size_t valu
     time(b, "copy", "float", 0, 8.0 * double(values), [&] { b.axpy(values, 1, x.data(), 0, y.data()); });
   }
   const auto x = drawn(b, n, n), w = drawn(b, n, n);
-  modx::device_matrix<modx::cuda> y(b, n, n);
-  for (const bool tf32 : {false, true}) {
-    b.use_tf32(tf32);
+  modx::device_matrix<modx::cuda> y(b, n, n), memory(b, n, n);
+  for (const auto p : {precision::full, precision::tf32, precision::bf16}) {
+    const char* how = use(b, p);
     modx::gemm_task<float> task;
     task.m = task.n = task.k = task.ldc = n;
     task.a = modx::matrix_view<float>::plain(x.data(), n), task.b = modx::matrix_view<float>::plain(w.data(), n);
     task.c = y.data();
-    time(b, "gemm", tf32 ? "tf32" : "float", 2.0 * double(n) * double(n) * double(n), 0, [&] { b.gemm(task); });
+    if (b.packed_size(n, n)) {  // the left operand is rounded each time, as in a layer
+      const modx::pack_task<float> pack{n, n, task.b, memory.data()};
+      b.pack(std::span(&pack, 1));
+      task.packed_b = memory.data();
+    }
+    time(b, "gemm", how, 2.0 * double(n) * double(n) * double(n), 0, [&] { b.gemm(task); });
   }
-  b.use_tf32(false);
+  use(b, precision::full);
 }
 
 void layer(modx::cuda& b, const timing& time, const layer_shape& s) {
@@ -131,16 +143,16 @@ void layer(modx::cuda& b, const timing& time, const layer_shape& s) {
     t.record_operations(true);
   };
   const std::string name = std::string("moe/") + s.name;
-  for (const bool tf32 : {false, true})
+  for (const auto p : {precision::full, precision::tf32, precision::bf16})
     for (const auto engine : {modx::product_engine::streams, modx::product_engine::grouped}) {
-      b.use_tf32(tf32);
+      if (p == precision::bf16 && engine == modx::product_engine::grouped) continue;  // not with results in float
       b.set_product_engine(engine);
-      const std::string how = std::string(tf32 ? "tf32" : "float") +
+      const std::string how = std::string(use(b, p)) +
                               (engine == modx::product_engine::streams ? ", streams" : ", grouped");
       time(b, name + "/forward", how.c_str(), s.flops(), 0, [&] { forward(false); });
       time(b, name + "/forward+backward", how.c_str(), 3 * s.flops(), 0, [&] { forward(true); });
     }
-  b.use_tf32(false);
+  use(b, precision::full);
   b.set_product_engine(modx::product_engine::automatic);
   t.reset();
 }

@@ -43,7 +43,7 @@ def make(rows):
     """One line for each item and precision that modx has."""
     lines = []
     for item in dict.fromkeys(r["item"] for r in rows):
-        for p in ("float", "tf32"):
+        for p in ("float", "tf32", "bf16"):
             own = best(rows, item=item, who="modx", precision=p)
             if not own:
                 continue

@@ -2,6 +2,7 @@
 // in stages' patterns, checkpoints and reports.
 #pragma once
 #include <cmath>
+#include <modx/backend/bfloat16.hpp>
 #include <modx/backend/operations.hpp>
 #include <modx/owned.hpp>
 #include <modx/random.hpp>
@@ -177,11 +178,12 @@ matrix<typename B::scalar> parameter<B>::host() const {
   if (bf16_) {
     if constexpr (requires { backend_->bf16_panel(); }) {
       const std::size_t width = backend_->bf16_panel(), k = bf16_transposed_ ? cols_ : rows_;
+      std::vector<std::uint16_t> panels(backend_->bf16_size(k, bf16_transposed_ ? rows_ : cols_));
+      backend_->download(panels.data(), bf16_, panels.size() * sizeof panels[0]);
       for (std::size_t i = 0; i < rows_; ++i)
         for (std::size_t j = 0; j < cols_; ++j) {
           const std::size_t l = bf16_transposed_ ? j : i, column = bf16_transposed_ ? i : j;
-          const std::uint32_t bits = bf16_[(column / width * k + l) * width + column % width];
-          m(i, j) = T(__builtin_bit_cast(float, bits << 16));
+          m(i, j) = T(from_bf16(panels[(column / width * k + l) * width + column % width]));
         }
     }
     return m;

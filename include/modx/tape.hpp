@@ -150,6 +150,7 @@ struct batch_context {
   std::size_t domain_count = 0;
   const routing_perturbation* perturbation = nullptr;  // evaluation under routing noise
   sequences sequence = {};               // how the tokens form sequences (tape::sequences_of), for attention
+  bool exact = false;                    // products in full precision, whatever the backend was told (routers)
   attention_cache* cache = nullptr;      // keys and values of earlier tokens (key_value_cache), for generation
 };
 

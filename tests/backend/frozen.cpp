@@ -1,6 +1,6 @@
 // Weights frozen in bfloat16: the bits of the same product with rounded weights, at any number of rows and threads; lookups;
 // what can't be done with them.
-#include <modx/backend/cpu/simd.hpp>
+#include <modx/backend/bfloat16.hpp>
 #include <modx/module/linear.hpp>
 #include <modx/module/sequential.hpp>
 #include <modx/optimizer/sgd.hpp>
@@ -14,7 +14,7 @@ namespace ops = modx::ops;
 
 namespace {
 
-float rounded(float x) { return std::bit_cast<float>(std::uint32_t(modx::kernels::to_bf16(x)) << 16); }
+float rounded(float x) { return modx::from_bf16(modx::to_bf16(x)); }
 /// Freezes p for x W or x W^T and leaves its rounded values in `m`.
 void freeze(modx::parameter<modx::cpu>& p, bool transposed, modx::matrix<float>& m) {
   m = p.host();
@@ -29,11 +29,11 @@ void freeze(modx::parameter<modx::cpu>& p, bool transposed, modx::matrix<float>&
 }  // namespace
 
 TEST_CASE("bfloat16 is the upper half of a float, rounded to even") {
-  CHECK(modx::kernels::to_bf16(1.0f) == 0x3f80);
-  CHECK(modx::kernels::to_bf16(std::bit_cast<float>(0x3f808000u)) == 0x3f80);  // a tie goes to the even one
-  CHECK(modx::kernels::to_bf16(std::bit_cast<float>(0x3f818000u)) == 0x3f82);
-  CHECK(modx::kernels::to_bf16(std::bit_cast<float>(0x3f808001u)) == 0x3f81);
-  CHECK(modx::kernels::to_bf16(-0.0f) == 0x8000);
+  CHECK(modx::to_bf16(1.0f) == 0x3f80);
+  CHECK(modx::to_bf16(std::bit_cast<float>(0x3f808000u)) == 0x3f80);  // a tie goes to the even one
+  CHECK(modx::to_bf16(std::bit_cast<float>(0x3f818000u)) == 0x3f82);
+  CHECK(modx::to_bf16(std::bit_cast<float>(0x3f808001u)) == 0x3f81);
+  CHECK(modx::to_bf16(-0.0f) == 0x8000);
   CHECK(rounded(std::numeric_limits<float>::infinity()) == std::numeric_limits<float>::infinity());
   CHECK(rounded(std::numeric_limits<float>::max()) == std::numeric_limits<float>::infinity());
   CHECK(std::isnan(rounded(std::numeric_limits<float>::quiet_NaN())));

@@ -14,6 +14,8 @@
 #include <tuple>
 #include <type_traits>
 
+#include <modx/backend/bfloat16.hpp>
+
 #include "emulator.hpp"
 
 enum cudaError_t {
@@ -546,7 +548,7 @@ inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
 enum cublasOperation_t { CUBLAS_OP_N = 0, CUBLAS_OP_T = 1 };
 enum cublasMath_t { CUBLAS_DEFAULT_MATH = 0, CUBLAS_TF32_TENSOR_OP_MATH = 3 };
 enum cublasComputeType_t { CUBLAS_COMPUTE_32F = 68, CUBLAS_COMPUTE_64F = 70, CUBLAS_COMPUTE_32F_FAST_TF32 = 77 };
-enum cudaDataType_t { CUDA_R_32F = 0, CUDA_R_64F = 1 };
+enum cudaDataType_t { CUDA_R_32F = 0, CUDA_R_64F = 1, CUDA_R_16BF = 14 };
 enum cublasGemmAlgo_t { CUBLAS_GEMM_DEFAULT = -1 };
 struct emulated_handle {
   cudaStream_t stream = nullptr;
@@ -589,16 +591,18 @@ bool matrix_fits(const T* p, int rows, int cols, int ld) {
   return rows == 0 || cols == 0 ||
          memory().holds(p, (std::size_t(cols - 1) * std::size_t(ld) + std::size_t(rows)) * sizeof(T));
 }
-template <class T>
-bool product_fits(cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k, const T* a, int lda, const T* b,
+template <class A, class T>
+bool product_fits(cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k, const A* a, int lda, const A* b,
                   int ldb, const T* c, int ldc) {
   if (m < 0 || n < 0 || k < 0) return false;
   return matrix_fits(a, ta ? k : m, ta ? m : k, lda) && matrix_fits(b, tb ? n : k, tb ? k : n, ldb) &&
          matrix_fits(c, m, n, ldc);
 }
-/// c (m x n) = alpha op(a) op(b) + beta c, every sum in double and in order.
-template <class T>
-void product(cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k, T alpha, const T* a, int lda, const T* b,
+inline double number(double x) { return x; }
+inline double number(std::uint16_t bits) { return double(modx::from_bf16(bits)); }
+/// c (m x n) = alpha op(a) op(b) + beta c, every sum in double and in order; A: T, or bfloat16.
+template <class A, class T>
+void product(cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k, T alpha, const A* a, int lda, const A* b,
              int ldb, T beta, T* c, int ldc) {
   const in_reach reach;
   const auto M = std::size_t(m), N = std::size_t(n), K = std::size_t(k);
@@ -607,7 +611,7 @@ void product(cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k, T 
   for (std::size_t j = 0; j < N; ++j)
     for (std::size_t i = 0; i < M; ++i) {
       double sum = 0;
-      for (std::size_t l = 0; l < K; ++l) sum += double(a[i * a_row + l * a_step]) * double(b[j * b_col + l * b_step]);
+      for (std::size_t l = 0; l < K; ++l) sum += number(a[i * a_row + l * a_step]) * number(b[j * b_col + l * b_step]);
       T& out = c[j * std::size_t(ldc) + i];
       out = T(double(alpha) * sum + (beta != T(0) ? double(beta) * double(out) : 0.0));
     }
@@ -622,17 +626,19 @@ inline cublasStatus_t cublasGemmEx(cublasHandle_t h, cublasOperation_t ta, cubla
   if (const int e = emu::called("cublasGemmEx")) return cublasStatus_t(e);
   if (h->stream && h->stream->device != emu::current_device) return CUBLAS_STATUS_INVALID_VALUE;
   emu::driver().compute = compute;
-  if (!h->stream || !h->workspace || at != bt || at != ct) return CUBLAS_STATUS_INVALID_VALUE;
+  const bool rounded = at == CUDA_R_16BF && ct == CUDA_R_32F && compute == CUBLAS_COMPUTE_32F;
+  if (!h->stream || !h->workspace || at != bt || (at != ct && !rounded)) return CUBLAS_STATUS_INVALID_VALUE;
   if ((at == CUDA_R_64F) != (compute == CUBLAS_COMPUTE_64F)) return CUBLAS_STATUS_INVALID_VALUE;
-  const auto run = [=]<class T>(T one, T scale) {
-    const auto *x = static_cast<const T*>(a), *y = static_cast<const T*>(b);
+  const auto run = [=]<class A, class T>(A, T one, T scale) {
+    const auto *x = static_cast<const A*>(a), *y = static_cast<const A*>(b);
     auto* z = static_cast<T*>(c);
     if (!emu::product_fits(ta, tb, m, n, k, x, lda, y, ldb, z, ldc)) return CUBLAS_STATUS_INVALID_VALUE;
     emu::enqueue(h->stream, [=] { emu::product(ta, tb, m, n, k, one, x, lda, y, ldb, scale, z, ldc); });
     return CUBLAS_STATUS_SUCCESS;
   };
-  if (at == CUDA_R_64F) return run(*static_cast<const double*>(alpha), *static_cast<const double*>(beta));
-  return run(*static_cast<const float*>(alpha), *static_cast<const float*>(beta));
+  if (at == CUDA_R_64F) return run(0.0, *static_cast<const double*>(alpha), *static_cast<const double*>(beta));
+  const float one = *static_cast<const float*>(alpha), scale = *static_cast<const float*>(beta);
+  return rounded ? run(std::uint16_t(0), one, scale) : run(0.f, one, scale);
 }
 
 namespace emu {

@@ -121,7 +121,7 @@ void basic_cpu<T>::pack_bf16(std::size_t k, std::size_t from, std::size_t n, mat
     for (std::size_t l = 0; l < k; ++l)
       for (std::size_t j = 0; j < width; ++j) {
         const std::size_t column = p * width + j;
-        to[l * width + j] = column < n ? kernels::to_bf16(float(b.data[std::ptrdiff_t(l) * b.row_stride + std::ptrdiff_t(column) * b.col_stride]))
+        to[l * width + j] = column < n ? to_bf16(float(b.data[std::ptrdiff_t(l) * b.row_stride + std::ptrdiff_t(column) * b.col_stride]))
                                        : std::uint16_t(0);
       }
   });
@@ -133,7 +133,7 @@ void basic_cpu<T>::unpack_bf16(std::size_t k, std::size_t from, std::size_t n, c
     const std::uint16_t* panel = packed + (from / width + p) * k * width;
     for (std::size_t j = 0; j < std::min(width, n - p * width); ++j)
       for (std::size_t l = 0; l < k; ++l)
-        out[(p * width + j) * k + l] = T(__builtin_bit_cast(float, std::uint32_t(panel[l * width + j]) << 16));
+        out[(p * width + j) * k + l] = T(from_bf16(panel[l * width + j]));
   });
 }
 template <class T>
@@ -144,7 +144,7 @@ void basic_cpu<T>::gather_bf16(std::size_t n, std::size_t k, std::size_t columns
   kernels::for_chunks(*state_->pool, n, kernels::row_grain(k), [=](std::size_t t0, std::size_t t1) {
     for (std::size_t t = t0; t < t1; ++t) {
       const std::uint16_t* from = packed + std::size_t(id[t]) / width * k * width + std::size_t(id[t]) % width;
-      for (std::size_t l = 0; l < k; ++l) y[t * k + l] = T(__builtin_bit_cast(float, std::uint32_t(from[l * width]) << 16));
+      for (std::size_t l = 0; l < k; ++l) y[t * k + l] = T(from_bf16(from[l * width]));
     }
   });
 }

@@ -21,6 +21,7 @@ struct basic_cuda<T>::state {
   std::uint64_t seed, draws = 0;
   gpu::context device;
   gpu::multiplier<T> products;
+  gpu::converter<T> conversions;
   std::vector<gpu::norm_entry<T>> norms;  // reused: no allocation in a step
   std::vector<gpu::update_entry<T>> updates;
 
@@ -64,6 +65,11 @@ std::uint64_t basic_cuda<T>::seed() const {
 template <class T>
 void basic_cuda<T>::use_tf32(bool on) {
   state_->products.tf32 = on;
+}
+template <class T>
+void basic_cuda<T>::use_bf16(bool on) {
+  if (on && sizeof(T) != sizeof(float)) throw error("use_bf16", "a backend of float", "one of double");
+  state_->products.bf16 = on;
 }
 template <class T>
 void basic_cuda<T>::set_product_engine(product_engine engine) {

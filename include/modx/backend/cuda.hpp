@@ -48,6 +48,9 @@ class basic_cuda {
   std::uint64_t seed() const;
   /// Products of float with TF32 (10 bits of mantissa) instead of float; off at first.
   void use_tf32(bool on);
+  /// Products of operands stored in bfloat16, summed in float; off at first.  Weights are rounded once an update; routers,
+  /// norms, attention, convolutions, losses and optimisers stay in float.  Throws for double.
+  void use_bf16(bool on);
   /// `automatic` chooses by shape.
   void set_product_engine(product_engine engine);
   /// Waits for everything asked for so far.
@@ -94,6 +97,15 @@ class basic_cuda {
   void pack(std::span<const pack_task<T>> tasks);
   void gemm(std::span<const gemm_task<T>> tasks);
   void gemm(const gemm_task<T>& task) { gemm(std::span(&task, 1)); }
+
+  // -- weights frozen in bfloat16, as cpu.hpp has them: each column side by side
+  static std::size_t bf16_panel();
+  static std::size_t bf16_size(std::size_t k, std::size_t columns);
+  /// b is host memory.
+  void pack_bf16(std::size_t k, std::size_t from, std::size_t n, matrix_view<T> b, std::uint16_t* out);
+  void unpack_bf16(std::size_t k, std::size_t from, std::size_t n, const std::uint16_t* packed, T* out);
+  void gather_bf16(std::size_t n, std::size_t k, std::size_t columns, const std::uint16_t* packed, const std::int32_t* id,
+                   T* y);
 
   // -- elementwise: y = f(x), dx = beta dx + dy f'(x); instantiated for the functors of backend/functor.hpp
   template <class F>

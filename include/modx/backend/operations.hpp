@@ -32,6 +32,7 @@ struct gemm_task {
   T* pre = nullptr;
   const T* gate = nullptr;  // laid out as c, which becomes 0 where gate is not positive: a ReLU's backward pass
   const std::uint16_t* packed_bf16 = nullptr;  // instead of b: frozen weights in bfloat16, from backend.pack_bf16()
+  bool exact = false;  // in full precision, whatever the backend was told for products
 };
 
 /// One matrix to pack: `out` has backend.packed_size(k, n) elements.

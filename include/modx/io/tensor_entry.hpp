@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <modx/backend/bfloat16.hpp>
 #include <modx/error.hpp>
 #include <modx/io/checked.hpp>
 #include <modx/io/dtype.hpp>
@@ -63,8 +64,7 @@ void copy_to(const tensor_entry& t, std::span<T> out) {
   if (!out.empty()) std::memcpy(out.data(), t.bytes.data(), t.bytes.size());
 }
 
-/// The value of a bfloat16's bits.
-inline float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+using modx::from_bf16, modx::to_bf16;
 
 /// The value of an IEEE half's bits.
 inline float from_f16(std::uint16_t bits) {
@@ -74,13 +74,6 @@ inline float from_f16(std::uint16_t bits) {
   if (exponent > 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
   const float small = static_cast<float>(fraction) * 0x1p-24f;
   return sign ? -small : small;
-}
-
-/// The nearest bfloat16, ties to even; one that is not a number stays so.
-inline std::uint16_t to_bf16(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
-  return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
 /// The nearest IEEE half, ties to even; one that is not a number stays so, too large ones become infinite.

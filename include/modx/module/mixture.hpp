@@ -99,9 +99,19 @@ struct mixture {
       if (i >= experts()) throw error("mixture::expert", "an expert below " + std::to_string(experts()), std::to_string(i));
       return experts_.one(i, x);
     }
+    /// In full precision: a rounded score may choose another expert.
+    routing routed_exactly(var<B> x) const {
+      struct keep {
+        bool& flag;
+        bool before;
+        ~keep() { flag = before; }
+      } const restore{x.on().context.exact, x.on().context.exact};
+      x.on().context.exact = true;
+      return router_.route(x);
+    }
     /// The router's word on x (perturbed when the step's context asks for it), remembered for losses and analysis.
     routing route(var<B> x) const {
-      auto r = router_.route(x);
+      auto r = routed_exactly(x);
       if constexpr (has_ghosts) {
         if (const auto* p = x.on().context.perturbation; p && p->active())
           throw error("mixture under routing noise", "a mixture without ghosts", "one with");

@@ -72,16 +72,17 @@ void frozen_input_gradient(tape<B>& t, const std::uint16_t* panels, std::size_t 
                            const T* dy, std::size_t dy_stride, T beta, T* dx, std::size_t stride, const T* gate) {
   if constexpr (requires { t.backend().bf16_panel(); }) {
     auto& b = t.backend();
-    const std::size_t slab = 64 * b.bf16_panel();
+    const std::size_t slab = 64 * std::max<std::size_t>(16, b.bf16_panel());
     T* part = t.template device<T>(std::min(slab, m) * k);
-    T* packed = t.template device<T>(b.packed_size(std::min(slab, m), k));
+    const std::size_t size = b.packed_size(std::min(slab, m), k);
+    T* packed = size ? t.template device<T>(size) : nullptr;
     for (std::size_t from = 0; from < m; from += slab) {
       gemm_task<T> task;
       task.m = rows, task.n = k, task.k = std::min(slab, m - from);
       b.unpack_bf16(k, from, task.k, panels, part);
       task.a = matrix_view<T>::plain(dy + from, dy_stride), task.b = matrix_view<T>::plain(part, k);
       const pack_task<T> pack{task.k, k, task.b, packed};
-      b.pack(std::span<const pack_task<T>>(&pack, 1));
+      if (packed) b.pack(std::span<const pack_task<T>>(&pack, 1));
       task.packed_b = packed, task.beta = from ? T(1) : beta;
       task.c = dx, task.ldc = stride, task.gate = gate;
       b.gemm(task);
@@ -135,6 +136,7 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
   checked_product(name, n, at.y_stride());
   T* out = nullptr;
   auto y = t.result(n, at.y_stride(), needs, out);
+  const bool exact = t.context.exact;
   const bool keeps_pre = needs && t.recording() && act != activation::none && act != activation::relu;
   T* pre = keeps_pre ? t.template device<T>(y.size()) : nullptr;
   packer<B> pack(t, e);
@@ -149,6 +151,7 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
     task.bias = groups.biases ? groups.biases[g].data() : nullptr;
     task.act = act;
     task.pre = pre ? pre + at.y_at(g) : nullptr;
+    task.exact = exact;
     tasks[g] = task;
   }
   pack.run();
@@ -180,7 +183,7 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
       task.a = matrix_view<T>::transposed(x.data() + at.x_at(g), at.x_stride());
       task.b = matrix_view<T>::plain(grad, at.y_stride());
       task.packed_b = prepare(task.k, m, task.b);
-      task.beta = target.beta, task.c = target.data, task.ldc = m;
+      task.beta = target.beta, task.c = target.data, task.ldc = m, task.exact = exact;
       list[count++] = task;
     }
     const std::size_t dx = count;
@@ -202,7 +205,7 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
         task.packed_b = prepare(groups.weights[g], true);
         task.beta = beta;
         task.c = target.data + at.x_at(g), task.ldc = at.x_stride();
-        task.gate = gate;
+        task.gate = gate, task.exact = exact;
         list[count++] = task;
       }
     }
@@ -248,6 +251,7 @@ var<B> matmul_transposed(var<B> x, var<B> w) {
   forward.a = matrix_view<T>::plain(x.data(), d);
   forward.b = matrix_view<T>::transposed(w.raw().value, d);
   pack.into(forward, w, true, "matmul_transposed");
+  const bool exact = forward.exact = t.context.exact;
   pack.run();
   t.backend().gemm(forward);
   t.record(y, [=](const T* dy) {
@@ -258,6 +262,7 @@ var<B> matmul_transposed(var<B> x, var<B> w) {
     const auto add = [&](gradient_target<T> g, matrix_view<T> a, std::size_t rows, std::size_t k) -> gemm_task<T>& {
       auto& task = tasks[count++];
       task.m = rows, task.n = d, task.k = k, task.a = a, task.beta = g.beta, task.c = g.data, task.ldc = d;
+      task.exact = exact;
       return task;
     };
     if (w.needs_gradient()) {  // dw = dy^T x

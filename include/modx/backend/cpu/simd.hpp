@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <modx/backend/bfloat16.hpp>
 #if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
 #include <immintrin.h>
 #endif
@@ -63,13 +64,6 @@ template <class T>
   for (std::size_t j = 0; j < lanes<T>; ++j) v[j] = T(__builtin_bit_cast(float, std::uint32_t(p[j]) << 16));
   return v;
 }
-/// x as bfloat16, rounded to nearest even; NaN stays NaN.
-inline std::uint16_t to_bf16(float x) {
-  const auto bits = __builtin_bit_cast(std::uint32_t, x);
-  if (x != x) return std::uint16_t(bits >> 16 | 0x40u);
-  return std::uint16_t((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-}
-
 /// p[0 .. lanes) = v, any alignment.
 template <class T>
 [[gnu::always_inline]] inline void store(T* p, const vec<T>& v) {

@@ -2,41 +2,23 @@
 // all.
 #pragma once
 #include <modx/backend/cuda.hpp>
-#include <modx/backend/cuda/loops.cuh>
-#include <modx/backend/operations.hpp>
+#include <modx/backend/cuda/operands.cuh>
 
 namespace modx::gpu {
 
 /// One product for cuBLAS, whose matrices are column-major: c^T (n x m) = b^T a^T, so b comes first and rows are
-/// columns.
+/// columns.  Operands are of T or both in bfloat16, where they are or at an offset in the memory of the converter.
 template <class T>
 struct product {
+  static constexpr std::size_t in_place = ~std::size_t(0);
   int m, n, k;
   cublasOperation_t a_op, b_op;
-  const T *a, *b;
+  const void *a, *b;
   int lda, ldb, ldc;
   T beta;
   T* c;
-};
-
-/// A row-major view as cuBLAS sees it.
-template <class T>
-struct operand {
-  cublasOperation_t op;
-  std::size_t ld;
-
-  operand(const matrix_view<T>& v, std::size_t rows, std::size_t cols) {
-    const auto down = static_cast<std::size_t>(v.row_stride), right = static_cast<std::size_t>(v.col_stride);
-    if (right == 1 && (rows <= 1 || down >= cols)) {
-      op = CUBLAS_OP_N, ld = std::max(down, cols);
-    } else if (down == 1 && (cols <= 1 || right >= rows)) {
-      op = CUBLAS_OP_T, ld = std::max(right, rows);
-    } else {
-      throw error("gemm", "an operand with one stride of 1 and the other at least a row long",
-                  std::to_string(v.row_stride) + " and " + std::to_string(v.col_stride));
-    }
-    ld = std::max<std::size_t>(ld, 1);
-  }
+  bool rounded = false;
+  std::size_t a_at = in_place, b_at = in_place;
 };
 
 inline int product_size(std::size_t n) {
@@ -97,6 +79,7 @@ class multiplier {
   static constexpr bool is_double = std::is_same_v<T, double>;
   std::vector<product<T>> products_;
   std::vector<ending<T>> endings_;
+  converter<T> copies_;
   unsigned ending_blocks_ = 0;
   struct {
     std::vector<cublasOperation_t> a_op, b_op;
@@ -110,13 +93,40 @@ class multiplier {
     }
   } groups_;
 
+  /// The right operand, k x n: what cuBLAS calls a.
+  void set_right(product<T>& p, const gemm_task<T>& t) {
+    if (t.packed_bf16) {  // each column side by side
+      p.a_op = CUBLAS_OP_T, p.lda = product_size(t.k), p.a = t.packed_bf16;
+      if (!p.rounded) p.a_at = copies_.restore(t.packed_bf16, t.k * t.n);
+      return;
+    }
+    const operand<T> b(t.b, t.k, t.n);
+    p.a_op = b.op, p.lda = product_size(b.ld), p.a = t.b.data;
+    if (!p.rounded) return;
+    p.lda = product_size(b.op == CUBLAS_OP_N ? t.n : t.k);
+    if (t.packed_b) {
+      p.a = t.packed_b;
+    } else {
+      p.a_at = copies_.round(b, t.b.data, t.k, t.n);
+    }
+  }
+  void set_left(product<T>& p, const gemm_task<T>& t) {
+    const operand<T> a(t.a, t.m, t.k);
+    p.b_op = a.op, p.ldb = product_size(a.ld), p.b = t.a.data;
+    if (!p.rounded) return;
+    p.ldb = product_size(a.op == CUBLAS_OP_N ? t.k : t.m);
+    p.b_at = copies_.round(a, t.a.data, t.m, t.k);
+  }
   void add(const gemm_task<T>& t) {
     if (t.m == 0 || t.n == 0) return;
     if (t.ldc < t.n) throw error("gemm", "ldc >= " + std::to_string(t.n), std::to_string(t.ldc));
     if (t.k > 0) {
-      const operand<T> a(t.a, t.m, t.k), b(t.b, t.k, t.n);
-      products_.push_back({product_size(t.n), product_size(t.m), product_size(t.k), b.op, a.op, t.b.data, t.a.data,
-                           product_size(b.ld), product_size(a.ld), product_size(t.ldc), t.beta, t.c});
+      product<T> p{};
+      p.m = product_size(t.n), p.n = product_size(t.m), p.k = product_size(t.k);
+      p.ldc = product_size(t.ldc), p.beta = t.beta, p.c = t.c;
+      p.rounded = bf16 && !t.exact;
+      set_right(p, t), set_left(p, t);
+      products_.push_back(p);
     }
     if (t.k > 0 && !t.bias && !t.pre && !t.gate && t.act == activation::none) return;
     endings_.push_back({ending_blocks_, t.k == 0, t.act, t.n, t.m * t.n, t.ldc, t.beta, t.c, t.bias, t.pre, t.gate});
@@ -132,8 +142,10 @@ class multiplier {
     device.fork(lanes);
     for (std::size_t i = 0; i < products_.size(); ++i) {
       const auto& p = products_[i];
-      MODX_CUDA_CHECK(cublasGemmEx(device.blas(i % lanes), p.a_op, p.b_op, p.m, p.n, p.k, &one, p.a, type, p.lda, p.b,
-                                   type, p.ldb, &p.beta, p.c, type, p.ldc, compute, CUBLAS_GEMM_DEFAULT));
+      const auto in = p.rounded ? CUDA_R_16BF : type;
+      MODX_CUDA_CHECK(cublasGemmEx(device.blas(i % lanes), p.a_op, p.b_op, p.m, p.n, p.k, &one, p.a, in, p.lda, p.b, in,
+                                   p.ldb, &p.beta, p.c, type, p.ldc, p.rounded ? CUBLAS_COMPUTE_32F : compute,
+                                   CUBLAS_GEMM_DEFAULT));
     }
     device.join(lanes);
   }
@@ -146,9 +158,9 @@ class multiplier {
       g.m.push_back(p.m), g.n.push_back(p.n), g.k.push_back(p.k);
       g.lda.push_back(p.lda), g.ldb.push_back(p.ldb), g.ldc.push_back(p.ldc);
       g.size.push_back(1), g.alpha.push_back(1), g.beta.push_back(p.beta);
-      g.pointers.push_back(p.a);
+      g.pointers.push_back(static_cast<const T*>(p.a));
     }
-    for (const auto& p : products_) g.pointers.push_back(p.b);
+    for (const auto& p : products_) g.pointers.push_back(static_cast<const T*>(p.b));
     for (const auto& p : products_) g.pointers.push_back(p.c);
     const std::size_t n = products_.size();
     const T* const* table = device.table(std::span<const T* const>(g.pointers));
@@ -162,6 +174,13 @@ class multiplier {
   /// Many small products gain more from one call than each loses by its tile.  Unmeasured: the limit is 64 x 1024 x
   /// 1024.
   bool prefers_groups(const context& device) const {
+    bool rounded = false;
+    for (const auto& p : products_) rounded = rounded || p.rounded;
+    if (rounded) {  // cuBLAS groups products in bfloat16 only with results in bfloat16
+      if (engine == product_engine::grouped)
+        throw error("gemm in bfloat16", "product_engine automatic or streams", "grouped");
+      return false;
+    }
     if (device.step_is_fixed()) {  // the grouped call reads its sizes on the host
       if (engine == product_engine::grouped)
         throw error("gemm in a recorded step", "product_engine automatic or streams", "grouped");
@@ -175,12 +194,17 @@ class multiplier {
 
  public:
   product_engine engine = product_engine::automatic;
-  bool tf32 = false;
+  bool tf32 = false, bf16 = false;
 
   void run(context& device, std::span<const gemm_task<T>> tasks) {
-    products_.clear(), endings_.clear();
+    products_.clear(), endings_.clear(), copies_.clear();
     ending_blocks_ = 0;
     for (const auto& t : tasks) add(t);
+    const std::byte* const copies = copies_.run(device);
+    for (auto& p : products_) {
+      if (p.a_at != product<T>::in_place) p.a = copies + p.a_at;
+      if (p.b_at != product<T>::in_place) p.b = copies + p.b_at;
+    }
     if (products_.size() > 1 && prefers_groups(device)) {
       grouped(device);
     } else if (!products_.empty()) {
@@ -197,16 +221,55 @@ class multiplier {
 namespace modx {
 
 template <class T>
-std::size_t basic_cuda<T>::packed_size(std::size_t, std::size_t) const {
-  return 0;
-}  // cuBLAS packs for itself
+std::size_t basic_cuda<T>::packed_size(std::size_t k, std::size_t n) const {
+  if (!state_->products.bf16) return 0;  // cuBLAS packs for itself
+  return (checked_product("packed_size", k, n) * sizeof(std::uint16_t) + sizeof(T) - 1) / sizeof(T);
+}
 template <class T>
 void basic_cuda<T>::pack(std::span<const pack_task<T>> tasks) {
-  if (!tasks.empty()) throw error("pack: the CUDA backend packs nothing (packed_size() is 0)");
+  auto& list = state_->conversions;
+  if (!tasks.empty() && !state_->products.bf16)
+    throw error("pack: the CUDA backend packs nothing without use_bf16() (packed_size() is 0)");
+  list.clear();
+  for (const auto& t : tasks)
+    list.round_to(reinterpret_cast<std::uint16_t*>(t.out), gpu::operand<T>(t.b, t.k, t.n), t.b.data, t.k, t.n);
+  list.run(state_->device);
 }
 template <class T>
 void basic_cuda<T>::gemm(std::span<const gemm_task<T>> tasks) {
   state_->products.run(state_->device, tasks);
+}
+
+template <class T>
+std::size_t basic_cuda<T>::bf16_panel() {
+  return 1;
+}
+template <class T>
+std::size_t basic_cuda<T>::bf16_size(std::size_t k, std::size_t columns) {
+  return checked_product("bf16_size", k, columns);
+}
+template <class T>
+void basic_cuda<T>::pack_bf16(std::size_t k, std::size_t from, std::size_t n, matrix_view<T> b, std::uint16_t* out) {
+  std::vector<std::uint16_t> columns(k * n);
+  for (std::size_t j = 0; j < n; ++j)
+    for (std::size_t l = 0; l < k; ++l)
+      columns[j * k + l] = to_bf16(static_cast<float>(
+          b.data[static_cast<std::ptrdiff_t>(l) * b.row_stride + static_cast<std::ptrdiff_t>(j) * b.col_stride]));
+  state_->device.upload(out + from * k, columns.data(), columns.size() * sizeof(std::uint16_t));
+}
+template <class T>
+void basic_cuda<T>::unpack_bf16(std::size_t k, std::size_t from, std::size_t n, const std::uint16_t* packed, T* out) {
+  auto& list = state_->conversions;
+  list.clear();
+  list.restore_to(out, packed + from * k, n * k);
+  list.run(state_->device);
+}
+template <class T>
+void basic_cuda<T>::gather_bf16(std::size_t n, std::size_t k, std::size_t columns, const std::uint16_t* packed,
+                                const std::int32_t* id, T* y) {
+  if (n == 0 || k == 0) return;
+  auto* slot = state_->device.reporter("take_rows", columns);
+  state_->device.launch(gpu::gather_each_frozen<T>, gpu::cells(n, k), n, k, columns, packed, id, y, slot);
 }
 
 }  // namespace modx
