@@ -1,7 +1,6 @@
 // CUDA backend: products by cuBLAS in two ways, and what follows a product (bias, activation, gate) in one launch for
 // all.
 #pragma once
-#include <modx/backend/cuda.hpp>
 #include <modx/backend/cuda/operands.cuh>
 
 namespace modx::gpu {
@@ -238,38 +237,6 @@ void basic_cuda<T>::pack(std::span<const pack_task<T>> tasks) {
 template <class T>
 void basic_cuda<T>::gemm(std::span<const gemm_task<T>> tasks) {
   state_->products.run(state_->device, tasks);
-}
-
-template <class T>
-std::size_t basic_cuda<T>::bf16_panel() {
-  return 1;
-}
-template <class T>
-std::size_t basic_cuda<T>::bf16_size(std::size_t k, std::size_t columns) {
-  return checked_product("bf16_size", k, columns);
-}
-template <class T>
-void basic_cuda<T>::pack_bf16(std::size_t k, std::size_t from, std::size_t n, matrix_view<T> b, std::uint16_t* out) {
-  std::vector<std::uint16_t> columns(k * n);
-  for (std::size_t j = 0; j < n; ++j)
-    for (std::size_t l = 0; l < k; ++l)
-      columns[j * k + l] = to_bf16(static_cast<float>(
-          b.data[static_cast<std::ptrdiff_t>(l) * b.row_stride + static_cast<std::ptrdiff_t>(j) * b.col_stride]));
-  state_->device.upload(out + from * k, columns.data(), columns.size() * sizeof(std::uint16_t));
-}
-template <class T>
-void basic_cuda<T>::unpack_bf16(std::size_t k, std::size_t from, std::size_t n, const std::uint16_t* packed, T* out) {
-  auto& list = state_->conversions;
-  list.clear();
-  list.restore_to(out, packed + from * k, n * k);
-  list.run(state_->device);
-}
-template <class T>
-void basic_cuda<T>::gather_bf16(std::size_t n, std::size_t k, std::size_t columns, const std::uint16_t* packed,
-                                const std::int32_t* id, T* y) {
-  if (n == 0 || k == 0) return;
-  auto* slot = state_->device.reporter("take_rows", columns);
-  state_->device.launch(gpu::gather_each_frozen<T>, gpu::cells(n, k), n, k, columns, packed, id, y, slot);
 }
 
 }  // namespace modx
