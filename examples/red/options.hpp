@@ -7,7 +7,7 @@
 namespace red {
 
 struct options {
-  std::string run = "all", device = "cpu", profile = "fair", save_dir;
+  std::string run = "all", device = "cpu", profile = "fair", save_dir, evaluate;
   std::size_t batch_size = 128, virtual_batch_size = 128;
   std::size_t max_epochs_base = 2, max_epochs_expert = 30, max_epochs_router = 30, max_epochs_moe = 30;
   double lr_base = 1e-3, lr_expert = 3e-3, lr_router = 1e-3, lr_moe = 1e-3, weight_decay = 1e-4;
@@ -64,6 +64,8 @@ inline void declare(CLI::App& app, options& o) {
   d.count("--seeds", o.seeds, "number of seeds: seed, seed + 1, ...; figures are mean ± sd", 1, 1000);
   d.count("--threads", o.threads, "threads; 0: one a core; results do not depend on it", 0, 1024);
   d.real("--checkpoint-seconds", o.checkpoint_seconds, "least time between checkpoints inside a stage; 0: every epoch", 0, 1e9);
+  d.text("--evaluate", o.evaluate, "no training: stages are read from the run in DIR, of the same options, say shrunk ones (modx_checkpoint)",
+         "DIR");
   app.add_flag("--resume", o.resume, "go on with the run in --save-dir");
   app.add_flag("--quiet", o.quiet, "no progress; the results table only");
   program::declare_config(app);

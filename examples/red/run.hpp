@@ -51,28 +51,37 @@ struct run_facts {
   std::vector<splits> rows;  // one a seed
 };
 
+/// Throws unless the run of this config.json has the same options; `again` says what for.
+inline void expect_same_options(const fs::path& file, const json& wanted, const std::string& again, const std::string& run) {
+  const json found = program::read_json(file);
+  if (!found.is_object() || !found.contains("options") || !found["options"].is_object())
+    throw modx::error(file.string(), "an object \"options\"", "none");
+  for (const auto& [key, value] : wanted.items()) {
+    const json& was = found["options"].contains(key) ? found["options"][key] : json();
+    if (was == value) continue;
+    std::string name = key;
+    std::replace(name.begin(), name.end(), '_', '-');
+    throw modx::error(again + " with another --" + name, was.dump() + ", as the run in " + run + " was started with", value.dump());
+  }
+}
+
 /// The folder of a run: new, or an earlier run of the same options when resuming.
 template <modx::Backend B>
 void open_run(modx::io::run_folder& folder, const task& about, const options& o, const run_facts& facts, const B& backend,
               modx::io::progress& bar) {
-  const json& wanted = facts.options;
+  json wanted = facts.options;
+  if (!o.evaluate.empty()) {
+    const auto run = fs::path(o.evaluate);
+    if (!fs::exists(run / "config.json")) throw modx::error("--evaluate " + o.evaluate, "the folder of a run", "one without a config.json");
+    expect_same_options(run / "config.json", wanted, "--evaluate", o.evaluate);
+    wanted["evaluate"] = o.evaluate;
+  }
   const auto file = folder.path() / "config.json";
   if (fs::exists(file)) {
     if (!o.resume)
       throw modx::error("--save-dir " + o.save_dir, "a folder without a run (or --resume to go on with it)",
                         "an earlier run's config.json");
-    const json found = program::read_json(file);
-    if (!found.is_object() || !found.contains("options") || !found["options"].is_object())
-      throw modx::error(file.string(), "an object \"options\"", "none");
-    for (const auto& [key, value] : wanted.items()) {
-      const json& was = found["options"].contains(key) ? found["options"][key] : json();
-      if (was == value) continue;
-      std::string name = key;
-      std::replace(name.begin(), name.end(), '_', '-');
-      throw modx::error("--resume with another --" + name, was.dump() + ", as the run in " + o.save_dir + " was started with",
-                        value.dump());
-    }
-    return;
+    return expect_same_options(file, wanted, "--resume", o.save_dir);
   }
   if (o.resume) bar.note("nothing to resume in " + o.save_dir + ": starting anew");
   json config{{"program", about.program}, {"options", wanted}};

@@ -65,6 +65,7 @@ class seed_run {
       : backend_(&backend), o_(&o), task_(&about), parts_(p), rows_(std::move(rows)), seed_(seed), folder_(folder),
         stages_(folder, o.resume, o.checkpoint_seconds, bar, std::move(log), "seed " + std::to_string(seed) + "  ") {
     modx::expect_equal("red", "experts", about.domain_count(), p.experts);
+    if (!o.evaluate.empty()) stages_.only_read(std::filesystem::path(o.evaluate) / folder.filename());
   }
 
   modx::io::stage_runner& stages() { return stages_; }

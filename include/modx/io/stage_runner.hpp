@@ -23,6 +23,7 @@ class stage_runner {
   double interval_;
   bool resume_;
   std::string label_;
+  std::filesystem::path source_;
   std::uint64_t step_ = 0;
   std::optional<modx::io::checkpoint> pending_;
   nlohmann::ordered_json seconds_ = nlohmann::ordered_json::object();
@@ -47,6 +48,9 @@ class stage_runner {
 
   /// Seconds of training by stage, this session's and earlier ones' together.
   const nlohmann::ordered_json& seconds() const { return seconds_; }
+
+  /// No stage is trained: each is read from its file in `folder`, of any type that parameters take (shrink.hpp), or it is an error.
+  void only_read(std::filesystem::path folder) { source_ = std::move(folder); }
 
   /// All stages are done: their files stay, the checkpoints go.
   void finish() {
@@ -74,6 +78,7 @@ class stage_runner {
   void run_fit(const std::string& stage, M& model, std::span<const std::string> patterns, std::size_t samples,
                const fit_options& options, const nlohmann::ordered_json& facts_of_epoch, F make) {
     model.train_only(patterns);
+    if (!source_.empty()) return read_stage(stage, model, source_ / (stage + ".safetensors"));
     const auto file = folder_ / (stage + ".safetensors");
     if (resume_ && std::filesystem::exists(file) && load_finished(stage, model, file)) return;
 
@@ -118,32 +123,36 @@ class stage_runner {
   }
 
  private:
-  /// Reads a finished stage; false, with a message, when its file is damaged.
+  /// Reads a finished stage; throws where its file is missing, damaged or of another model.
   template <class M>
-  bool load_finished(const std::string& stage, M& model, const std::filesystem::path& file) {
-    std::optional<safetensors_file> content;
-    try {
-      content.emplace(file);
-      const auto& facts = content->metadata();
-      const auto sum = facts.find("modx.xxh128");
-      const auto found = detail::checkpoint_sum(content->list(), facts);
-      if (sum == facts.end() || sum->second != found)
-        throw io_error("bad_checksum", file, 8, sum == facts.end() ? "an xxh128" : "xxh128 " + show(sum->second), found);
-    } catch (const io_error& e) {
-      if (e.code() == "open_failed") throw;
-      bar_->note(label_ + stage + ": trained again, " + e.what());
-      return false;
-    }
+  void read_stage(const std::string& stage, M& model, const std::filesystem::path& file) {
+    const safetensors_file content(file);
+    const auto& facts = content.metadata();
+    const auto sum = facts.find("modx.xxh128");
+    const auto found = detail::checkpoint_sum(content.list(), facts);
+    if (sum == facts.end() || sum->second != found)
+      throw io_error("bad_checksum", file, 8, sum == facts.end() ? "an xxh128" : "xxh128 " + show(sum->second), found);
     std::size_t count = 0;
     const auto list = detail::kept(model, "*");
     for (auto* p : list) count += p->trainable() || p->is_state();
-    expect_equal(file.c_str(), "tensors", count, content->list().size());
+    expect_equal(file.c_str(), "tensors", count, content.list().size());
     for (auto* p : list)
-      if (p->trainable() || p->is_state()) p->set(matrix_of<typename M::scalar>(content->at(p->name())));
-    const auto s = content->metadata().find("seconds");
-    seconds_[stage] = s == content->metadata().end() ? 0.0 : std::strtod(s->second.c_str(), nullptr);
+      if (p->trainable() || p->is_state()) p->set(matrix_of<typename M::scalar>(content.at(p->name())));
+    const auto s = facts.find("seconds");
+    seconds_[stage] = s == facts.end() ? 0.0 : std::strtod(s->second.c_str(), nullptr);
     bar_->note(label_ + stage + ": done, read from " + file.filename().string());
-    return true;
+  }
+  /// The same; false, with a message, when the file is damaged.
+  template <class M>
+  bool load_finished(const std::string& stage, M& model, const std::filesystem::path& file) {
+    try {
+      read_stage(stage, model, file);
+      return true;
+    } catch (const io_error& e) {
+      if (e.code() == "open_failed" || e.code() == "missing_tensor") throw;
+      bar_->note(label_ + stage + ": trained again, " + e.what());
+      return false;
+    }
   }
   /// Whether the pending checkpoint was taken in this stage.
   bool is_of(const std::string& stage) const {
