@@ -3,6 +3,7 @@
 #include <modx/backend/bfloat16.hpp>
 #include <modx/module/linear.hpp>
 #include <modx/module/sequential.hpp>
+#include <modx/ops/residual.hpp>
 #include <modx/optimizer/sgd.hpp>
 #include <modx/train.hpp>
 
@@ -136,4 +137,28 @@ TEST_CASE("a parameter to be loaded has no value and no memory until it is") {
   m.find("weight").set(modx::matrix<float>(3, 2));
   m.find("bias").set(modx::matrix<float>(1, 2));
   CHECK(m.predict(modx::matrix<float>(1, 3)) == modx::matrix<float>(1, 2));
+}
+
+TEST_CASE("add_linear with a frozen weight: values and gradient of the rounded one") {
+  modx::cpu backend{1, 2};
+  modx::parameter_list<modx::cpu> list;
+  modx::builder<modx::cpu> b(backend, list, 3);
+  auto& w = b.make("w", 7, 5, modx::init::normal(1));
+  auto& plain = b.make("plain", 7, 5, modx::init::zeros());
+  auto& first = b.make("first", 4, 7, modx::init::normal(1));
+  modx::matrix<float> values;
+  freeze(w, false, values);
+  plain.set(values);
+  plain.set_trainable(false);
+  const auto in = backend.normal(9, 4), h = backend.normal(9, 5);
+  const auto run = [&](modx::parameter<modx::cpu>& p) {
+    modx::tape<modx::cpu> t(backend);
+    const auto y = ops::add_linear(t.input(h), ops::linear(t.input(in), t.use(first)), t.use(p), {}, modx::activation::gelu);
+    first.gradient_is_fresh = true;
+    t.backward(ops::sum(ops::square(y)));
+    return std::pair(y.host(), modx::matrix<float>(t.tensor(first.gradient(), 4, 7).host()));
+  };
+  const auto a = run(w), c = run(plain);
+  CHECK(a.first == c.first);
+  for (std::size_t i = 0; i < a.second.data.size(); ++i) CHECK(near(a.second.data[i], c.second.data[i], 1e-4));
 }

@@ -23,6 +23,7 @@ var<B> added_products(const char* name, var<B> h, const var<B>* operands, std::s
   T* out = nullptr;
   auto y = t.result(n, h.columns(), needs, out);
   T* pre = needs && t.recording() && act != activation::none ? t.template device<T>(y.size()) : nullptr;
+  const bool exact = t.context.exact;
   packer<B> pack(t, count);
   auto* tasks = t.template host<gemm_task<T>>(count);
   for (std::size_t k = 0; k < count; ++k) {
@@ -32,7 +33,7 @@ var<B> added_products(const char* name, var<B> h, const var<B>* operands, std::s
     task.a = matrix_view<T>::plain(x.data(), x.cols());
     task.b = matrix_view<T>::plain(w.raw().value, m);
     pack.into(task, w, false, name);
-    task.beta = k ? T(1) : T(0), task.c = out, task.ldc = m;
+    task.beta = k ? T(1) : T(0), task.c = out, task.ldc = m, task.exact = exact;
     if (k + 1 == count) task.bias = bias ? bias.data() : nullptr, task.act = act, task.pre = pre;
     tasks[k] = task;
   }
@@ -72,19 +73,24 @@ var<B> added_products(const char* name, var<B> h, const var<B>* operands, std::s
         task.m = x.cols(), task.n = m, task.k = n;
         task.a = matrix_view<T>::transposed(x.data(), x.cols());
         task.b = right, task.packed_b = packed;
-        task.beta = target.beta, task.c = target.data, task.ldc = m;
+        task.beta = target.beta, task.c = target.data, task.ldc = m, task.exact = exact;
         list[products++] = task;
       }
       if (!x.needs_gradient()) continue;  // dx = dpre W^T
       const bool gated = x.raw().relu;
       const auto target = x.accumulate(gated);
+      if (const auto* p = w.raw().source; p && p->bf16()) {
+        frozen_input_gradient<B>(tp, p->bf16(), x.cols(), m, n, dpre, m, target.beta, target.data, x.cols(),
+                                 gated ? x.data() : nullptr);
+        continue;
+      }
       gemm_task<T> task;
       task.m = n, task.n = x.cols(), task.k = m;
       task.a = matrix_view<T>::plain(dpre, m);
       task.b = matrix_view<T>::transposed(w.data(), m);
       task.packed_b = prepare(w, true);
       task.beta = target.beta, task.c = target.data, task.ldc = x.cols();
-      task.gate = gated ? x.data() : nullptr;
+      task.gate = gated ? x.data() : nullptr, task.exact = exact;
       list[products++] = task;
     }
     prepare.run();
