@@ -245,3 +245,14 @@ TEST_CASE("a view has its source's gradient, and the memory of a gradient is han
   CHECK(v.raw().gradient == nullptr);  // it is y's ...
   CHECK(y.raw().gradient == nullptr);  // ... and now x's
 }
+
+TEST_CASE("the gradient of a view of a parameter is the parameter's") {
+  cpu64 backend{1, 1};
+  parameter_list<cpu64> list;
+  builder<cpu64> b(backend, list, 1);
+  auto& w = b.make("w", 2, 3, init::normal(1));
+  tape<cpu64> t(backend);
+  const auto factors = t.input(rows({{1, 2}, {3, 4}, {5, 6}}));
+  t.backward(ops::sum(ops::reshape(ops::reshape(t.use(w), 6, 1), 3, 2) * factors + ops::reshape(t.use(w), 3, 2)));
+  CHECK(numbers(w.gradient(), w.gradient() + 6) == numbers{2, 3, 4, 5, 6, 7});
+}

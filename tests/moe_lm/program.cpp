@@ -264,6 +264,37 @@ TEST_CASE("own text: columns of CSV", "[moe_lm]") {
   CHECK(contains(said("text\na\"b\n", "text"), "line 2: expected quotes around a whole field"));
 }
 
+TEST_CASE("CSV of any bytes comes back as it was written, or is an error", "[moe_lm]") {
+  modx::random_stream random(3, "csv");
+  std::uint64_t at = 0;
+  const auto draw = [&](std::size_t most) {
+    std::string out;
+    for (std::uint64_t i = random.below(at++, most); i > 0; --i) out += "a\",\r\n\xc3"[random.below(at++, 6)];
+    return out;
+  };
+  for (int round = 0; round < 500; ++round) {
+    std::vector<std::string> wanted, found;
+    std::string line;
+    for (int i = 0; i < 3; ++i) {
+      wanted.push_back(draw(8));
+      std::string quoted;
+      for (const char c : wanted.back()) quoted += std::string(c == '"' ? 2 : 1, c);
+      line += (i ? ",\"" : "\"") + quoted + "\"";
+    }
+    moe_lm::csv_reader good(line, "x");
+    REQUIRE(good.next(found));
+    CHECK(found == wanted);
+    CHECK_FALSE(good.next(found));
+    const auto noise = draw(40);
+    moe_lm::csv_reader any(noise, "x");
+    try {
+      while (any.next(found)) CHECK_FALSE(found.empty());
+    } catch (const modx::error& e) {
+      CHECK(contains(e.what(), "x, line "));
+    }
+  }
+}
+
 TEST_CASE("tasks of files: which text trains, which validates", "[moe_lm]") {
   const temp_folder folder;
   put(folder / "wikitext2_valid.txt", "of the valid file");
