@@ -229,5 +229,5 @@ TEST_CASE("graphs need a backend that records", "[graphs]") {
   CHECK(message([&] {
           fitter(m, optimizer::sgd{}, loss::cross_entropy{}, data, all_rows(6), all_rows(6), data.label,
                  [](const auto& net, auto x) { return net.forward(x); }, fit_options{.name = "s", .graphs = true});
-        }) == "modx: fit 's', graphs: expected a backend that records steps (modx::cuda), found another");
+        }) == "modx: fit 's', graphs: expected a backend that records steps (modx::cuda) and rows of one shape, found others");
 }
