@@ -42,6 +42,7 @@ inline void print_table(const json& m) {
   std::printf("\n");
   for (const auto& [name, count] : programs.at("all").at("failures").items())
     std::printf("%.0f programs could not be read: %s\n", count.get<double>(), name.c_str());
+  std::printf("steps that are training questions of the experts: %.4f\n", m.at("steps_seen").get<double>());
   std::printf("one-step questions right (unseen):");
   for (const auto& [mode, acc] : m.at("questions").items())
     std::printf(" %s %.4f", mode.c_str(), acc.get<double>());
@@ -104,6 +105,11 @@ inline void write_report(const std::filesystem::path& file, const json& config, 
   for (const auto& [mode, acc] : m.at("questions").items())
     steps.rows.push_back({.cells = {mode, cell::number(acc.get<double>(), 4)}});
   page.table(steps);
+  char line[120];
+  std::snprintf(line, sizeof line,
+                "Of the test programs' steps %.1f %% ask a question that the experts were trained on.",
+                100 * m.at("steps_seen").get<double>());
+  page.paragraph(line);
   red::report_part::training(page, log);
   page.section("Configuration");
   page.code(config.dump(2));

@@ -157,7 +157,8 @@ inline int run(options o, const CLI::App& app) {
          {"programs", score_programs(gold, found)},
          {"answers", json::object()},
          {"answers_of_right_programs", json::object()},
-         {"questions", questions}};
+         {"questions", questions},
+         {"steps_seen", experts.seen(gold)}};
   for (const auto& mode : mode_texts()) {
     const std::string name = mode.name;
     const answerer answer =

@@ -70,6 +70,8 @@ class step_experts {
   model<decltype(red::moe(parts{}))> moe_;
   model<decltype(red::all_fixed(parts{}))> all_fixed_;
 
+  std::set<std::string> seen_;  // training questions
+
   modx::shape io() const { return {o_->base_width, arithmetic::classes}; }
 
  public:
@@ -127,6 +129,7 @@ class step_experts {
                          examples, rows.train, rows.val, backbone_fit);
                    });
     for (auto* p : backbone_.parameters()) base_.find("backbone." + p->name()).set(p->host());
+    for (const auto i : rows.train) seen_.insert(all[std::size_t(i)].text);
     auto base_rows = rows.train;
     modx::shuffle(base_rows, modx::random_stream(o_->seed, "base subset"));
     base_rows.resize(std::max<std::size_t>(1, std::size_t(double(base_rows.size()) * o_->base_ratio)));
@@ -160,6 +163,19 @@ class step_experts {
       });
     return out;
   }
+  /// Share of the programs' steps, rightly answered so far, whose question is a training question.
+  double seen(std::span<const arithmetic::expression> programs) const {
+    double all = 0, known = 0;
+    for (const auto& e : programs) {
+      int left = e.operand.at(0);
+      for (std::size_t i = 0; i < e.op.size(); ++i) {
+        const arithmetic::expression step{{left, e.operand[i + 1]}, {e.op[i]}};
+        all += 1, known += seen_.contains(question_of(step));
+        left = *step.value();
+      }
+    }
+    return all > 0 ? known / all : 0;
+  }
   /// The same from the files of a finished run.
   void load(const std::filesystem::path& folder) {
     modx::io::load(base_, folder / "base.safetensors");
@@ -175,7 +191,7 @@ class step_experts {
   std::vector<std::optional<int>> answer(const std::string& mode,
                                          std::span<const arithmetic::expression> steps) {
     std::vector<std::vector<std::int32_t>> texts;
-    for (const auto& s : steps) texts.push_back(tokenizer_.encode("What is " + s.text() + "?"));
+    for (const auto& s : steps) texts.push_back(tokenizer_.encode(question_of(s)));
     const std::vector<std::int32_t> none(texts.size());
     const modx::dataset<B> h{features(modx::make_texts(*backend_, texts, none)), none, {}};
     std::vector<std::optional<int>> out;
@@ -187,6 +203,9 @@ class step_experts {
   }
 
  private:
+  static std::string question_of(const arithmetic::expression& step) {
+    return "What is " + step.text() + "?";
+  }
   modx::fit_options fit(const std::string& name, std::size_t epochs, bool early) const {
     return {.name = name,
             .seed = o_->seed,

@@ -52,6 +52,14 @@ TEST_CASE(
     CHECK(different.insert(answers).second);
     CHECK((accuracy[mode].get<double>() >= 0 && accuracy[mode].get<double>() <= 1));
   }
+  const auto all = trained.questions();
+  const auto rows = arithmetic::split(all, 0.1, 0.1, o.seed, true);
+  const auto text = all[std::size_t(rows.train[0])].text, other = all[std::size_t(rows.test[0])].text;
+  const auto program = [](const std::string& question) {
+    return std::vector{arithmetic::parse_expression(question.substr(8, question.size() - 9))};
+  };
+  CHECK(trained.seen(program(text)) == 1);
+  CHECK(trained.seen(program(other)) == 0);
   CHECK(support::contains(support::message([&] { trained.answer("other", steps); }),
                           "base, all_fixed, moe or red"));
 }

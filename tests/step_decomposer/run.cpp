@@ -62,8 +62,8 @@ TEST_CASE("a run leaves its table, its files and a report; the bits don't depend
   const auto o = run(small(a.path(), {"--threads", "1"}));
   INFO(o.err);
   REQUIRE(o.exit == 0);
-  for (const char* part :
-       {"programs exact", "answers right, red", "macro-F1, moe", "one-step questions", "2 steps", "4 steps"})
+  for (const char* part : {"programs exact", "answers right, red", "macro-F1, moe", "one-step questions",
+                           "steps that are training questions", "2 steps", "4 steps"})
     CHECK(contains(o.out, part));
   for (const char* name : {"config.json", "metrics.json", "log.jsonl", "report.html", "manifest.json"})
     CHECK(fs::exists(a / name));
@@ -142,6 +142,15 @@ TEST_CASE("programs come from a file in the published form, and a backbone from 
   put(folder / "programs.jsonl",
       arithmetic::file_text(arithmetic::schema::programs, arithmetic::chains(120, 5)));
   const auto data = (folder / "programs.jsonl").string();
+  std::vector<arithmetic::expression> wide;  // values on the way beyond 2 to 100
+  for (int i = 0; i < 100; ++i)
+    wide.push_back({{90, 20 + i % 50, 30 + i}, {arithmetic::operation::add, arithmetic::operation::sub}});
+  put(folder / "wide.jsonl",
+      arithmetic::file_text(arithmetic::schema::programs, std::vector(wide.begin(), wide.begin() + 60)));
+  const auto w = run(small(folder / "w", {"--data", (folder / "wide.jsonl").string(), "--val-ratio", "0.3",
+                                          "--test-ratio", "0.3"}));
+  CHECK(w.err == "");
+  CHECK(w.exit == 0);
   const auto o = run(small(folder / "a", {"--data", data}));
   INFO(o.err);
   REQUIRE(o.exit == 0);
