@@ -1,26 +1,8 @@
 // RED on arithmetic in words: a causal language model under range or operation experts, against the same baselines as on MNIST.
 #include "../program/run.hpp"
-#include "../red/run.hpp"
-#include "seed_run.hpp"
+#include "run.hpp"
 
 namespace red_arithmetic {
-
-/// All seeds, with heads and experts of one kind.
-template <modx::Backend B, class P>
-int run_with(B& backend, const options& o, const red::task& task, const P& parts, backbone<B>* loaded,
-             std::chrono::steady_clock::time_point start, modx::io::progress& bar) {
-  std::vector<question_set> sets;
-  red::run_facts facts{to_json(o), red::json::object(), splits_meta(o), {}};
-  for (std::size_t i = 0; i < o.seeds; ++i) {
-    sets.push_back(make_questions(o, task, o.seed + i));
-    facts.rows.push_back(sets.back().rows);
-  }
-  return red::run_seeds(backend, task, o, facts, bar, start,
-                        [&](std::size_t i, std::uint64_t seed, const auto& folder, const auto& log) {
-                          red::seed_run one(backend, o, task, parts, sets[i].rows, seed, folder, bar, log);
-                          return run_seed(backend, o, parts, sets[i], folder, bar, loaded, one);
-                        });
-}
 
 int run(const options& o) {
   if (o.device != "cpu") throw modx::error("--device " + o.device, "cpu: this program has not been run on a GPU", o.device);
@@ -34,11 +16,7 @@ int run(const options& o) {
   for (const std::size_t part : {2, 4, 8})
     task.hidden.push_back({"red_hidden_" + std::to_string(part), "hidden_" + std::to_string(part) + "_", std::max<std::size_t>(1, width / part)});
   auto* from = loaded ? &*loaded : nullptr;
-  if (!o.by_label) return run_with(backend, o, task, red::parts<>{.experts = task.domain_count()}, from, start, bar);
-  const red::parts<modx::module::mlp, modx::expert::mlp> wide{.head = {.hidden = 4 * width, .act = modx::activation::gelu},
-                                                              .expert = {.hidden = 4 * width, .act = modx::activation::gelu},
-                                                              .experts = task.domain_count()};
-  return run_with(backend, o, task, wide, from, start, bar);
+  return o.by_label ? run_mlp(backend, o, task, width, from, start, bar) : run_linear(backend, o, task, from, start, bar);
 }
 
 }  // namespace red_arithmetic

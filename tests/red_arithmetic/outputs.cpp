@@ -118,6 +118,14 @@ TEST_CASE("--backbone takes a folder's Qwen3 and its tokenizer; the last blocks 
   const modx::io::safetensors_file hidden(folder / "run" / "seed-42" / "hidden.safetensors");
   CHECK(hidden.at("hidden").shape[1] == 8);
 
+  auto config = read_json(folder / "run" / "config.json");
+  const auto right = config.dump();
+  config["options"]["backbone_weights"] = "others";
+  modx::test::put(folder / "run" / "config.json", config.dump());
+  CHECK(contains(run(options + arguments{"--resume"}).err, "--resume with another --backbone-weights"));
+  modx::test::put(folder / "run" / "config.json", right);
+  CHECK(run(options + arguments{"--resume"}).exit == 0);
+
   const auto o = run(small(folder / "more") + arguments{"--backbone", folder.path().string(), "--trained-blocks", "3"});
   CHECK(o.exit == 1);
   CHECK(contains(o.err, "at most 2 trained blocks"));
