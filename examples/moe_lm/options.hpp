@@ -1,10 +1,6 @@
 // The options of moe_lm: one list of fields makes the command line, the help and the JSON of a run.
 #pragma once
-#include <map>
-#include <modx/error.hpp>
-#include <nlohmann/json.hpp>
-
-#include "../program/options.hpp"
+#include "../program/fields.hpp"
 
 namespace moe_lm {
 
@@ -100,44 +96,14 @@ void each_field(O& o, F&& f) {
 }
 
 inline json to_json(const options& o) {
-  json all;
-  each_field(o, [&](const char* name, const auto& value, const auto&...) { all[name] = value; });
-  return all;
-}
-
-/// What a value may be: one of some words, or a number within limits; no words: any text.
-template <class T, class... L>
-CLI::Validator limits_of(const T&, const L&... limits) {
-  if constexpr (std::same_as<T, std::string>) {
-    const auto& words = std::get<0>(std::tie(limits...));
-    if (words.empty()) return {};
-    return CLI::IsMember(words).description("");
-  } else if constexpr (std::same_as<T, double>) {
-    return program::number(double(limits)...);
-  } else {
-    return program::whole_number(std::uint64_t(limits)...);
-  }
+  return program::fields_json([&](auto&& f) { each_field(o, f); });
 }
 
 inline void declare(CLI::App& app, options& o) {
-  app.option_defaults()->always_capture_default();
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  const auto one = [&]<class T, class... L>(const char* name, T& value, const char* what,
-                                            const L&... limits) {
-    auto* option = app.add_option(std::string("--") + name, value, what);
-    option->check(limits_of(value, limits...));
-    std::string type = std::same_as<T, double> ? "X" : "N";
-    if constexpr (std::same_as<T, std::string>) {
-      type.clear();
-      for (const auto& w : std::get<0>(std::tie(limits...))) type += (type.empty() ? "" : "|") + w;
-      if (type.empty()) type = "TEXT";
-    }
-    option->type_name(type);
-  };
-  each_field(o, one);
-  app.add_option("--save-dir", o.save_dir, "folder of the run: checkpoints, log, metrics, report")
-      ->type_name("DIR");
-  one("threads", o.threads, "threads; 0: one a core; results do not depend on it", 0, 1024);
+  const program::declarer d(app);
+  program::declare_fields(app, [&](auto&& f) { each_field(o, f); });
+  d.text("--save-dir", o.save_dir, "folder of the run: checkpoints, log, metrics, report", "DIR");
+  d.count("--threads", o.threads, "threads; 0: one a core; results do not depend on it", 0, 1024);
   app.add_flag("--resume", o.resume,
                "go on with the run in --save-dir, with the options it was started with");
   app.add_flag("--quiet", o.quiet, "no progress; the table only");
@@ -160,19 +126,7 @@ inline std::string contradiction(const options& o) {
 
 /// Takes the options of the run that goes on; one that was given again must say the same.
 inline void adopt(options& o, const CLI::App& app, const json& was, const std::string& where) {
-  each_field(o, [&]<class T>(const char* name, T& value, const auto&, const auto&... limits) {
-    if (!was.is_object() || !was.contains(name))
-      throw modx::error(where, std::string("an option \"") + name + "\"", "none");
-    const json& saved = was.at(name);
-    std::string text = saved.is_string() ? saved.template get<std::string>() : saved.dump();
-    if (saved.is_string() != std::same_as<T, std::string> || !limits_of(value, limits...)(text).empty())
-      throw modx::error(where, std::string("a value that --") + name + " may have", saved.dump());
-    const T old = saved.template get<T>();
-    if (app.get_option(std::string("--") + name)->count() && !(old == value))
-      throw modx::error(std::string("--resume with another --") + name,
-                        json(old).dump() + ", as the run was started with", json(value).dump());
-    value = old;
-  });
+  program::adopt_fields(app, was, where, "--resume", [&](auto&& f) { each_field(o, f); });
   if (const auto wrong = contradiction(o); !wrong.empty())
     throw modx::error(where, "options that go together", wrong);
 }

@@ -50,11 +50,11 @@ nlohmann::ordered_json fields_json(F&& each) {
   each([&](const char* name, const auto& value, const auto&...) { all[name] = value; });
   return all;
 }
-/// Takes the values of an earlier run's `was`, found in `where`; an option that was given again must say the
-/// same.
+/// Takes the values of an earlier run's `was`, found in `where`; an option that was given again, with `flag`,
+/// must say the same.
 template <class F>
 void adopt_fields(const CLI::App& app, const nlohmann::ordered_json& was, const std::string& where,
-                  F&& each) {
+                  const std::string& flag, F&& each) {
   each([&]<class T>(const char* name, T& value, const char*, const auto&... limits) {
     if (!was.is_object() || !was.contains(name))
       throw modx::error(where, std::string("an option \"") + name + "\"", "none");
@@ -64,7 +64,7 @@ void adopt_fields(const CLI::App& app, const nlohmann::ordered_json& was, const 
       throw modx::error(where, std::string("a value that --") + name + " may have", saved.dump());
     const T old = saved.template get<T>();
     if (app.get_option(std::string("--") + name)->count() && !(old == value))
-      throw modx::error(std::string("another --") + name,
+      throw modx::error(flag + " with another --" + name,
                         nlohmann::json(old).dump() + ", as the run was started with",
                         nlohmann::json(value).dump());
     value = old;

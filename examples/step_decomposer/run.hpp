@@ -94,8 +94,10 @@ inline void adopt(options& o, const CLI::App& app) {
   const json was = program::read_json(config);
   if (!was.is_object() || was.value("program", json()) != "step_decomposer")
     throw modx::error(config.string(), "a run of step_decomposer", "something else");
-  program::adopt_fields(app, was.value("options", json()), config.string(),
+  program::adopt_fields(app, was.value("options", json()), config.string(), o.resume ? "--resume" : "--ask",
                         [&](auto&& f) { each_field(o, f); });
+  if (const auto wrong = contradiction(o); !wrong.empty())
+    throw modx::error(config.string(), "options that go together", wrong);
 }
 
 inline int run(options o, const CLI::App& app) {

@@ -202,12 +202,15 @@ TEST_CASE("wrong options and foreign folders are refused in a sentence") {
   one(0, {"--help"}, "--ask TEXT");
   REQUIRE(run(small(folder / "run")).exit == 0);
   CHECK(contains(run({"--resume", "--seed", "7", "--save-dir", (folder / "run").string()}).err,
-                 "another --seed"));
+                 "--resume with another --seed"));
   auto config = ojson::parse(get(folder / "run" / "config.json"));
   config["options"]["blocks"] = 0;
   put(folder / "run" / "config.json", config.dump());
   CHECK(contains(run({"--resume", "--save-dir", (folder / "run").string()}).err,
                  "a value that --blocks may have"));
+  config["options"]["blocks"] = 1, config["options"]["val-ratio"] = 0.85;
+  put(folder / "run" / "config.json", config.dump());
+  CHECK(contains(run({"--resume", "--save-dir", (folder / "run").string()}).err, "options that go together"));
   put(folder / "run" / "config.json", "{\"program\": \"moe_lm\"}");
   CHECK(contains(run({"--resume", "--save-dir", (folder / "run").string()}).err, "a run of step_decomposer"));
 }
