@@ -92,7 +92,7 @@ TEST_CASE("parameters are as many as the formulas say", "[moe_lm]") {
   CHECK(moe_lm::parameters_of(s) == 35'885'917);
 }
 
-TEST_CASE("--match makes every mode equal to hgnn", "[moe_lm]") {
+TEST_CASE("moe_lm --match makes every mode equal to hgnn", "[moe_lm]") {
   const auto spec = [](const std::string& mode, const char* match) {
     options o;
     o.mode = mode, o.match = match;

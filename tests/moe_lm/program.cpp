@@ -347,7 +347,7 @@ TEST_CASE("a run with a real tokenizer", "[moe_lm]") {
 #endif
 }
 
-TEST_CASE("--appear holds a domain back until its step", "[moe_lm]") {
+TEST_CASE("moe_lm --appear holds a domain back until its step", "[moe_lm]") {
   options o = small("dense");
   o.texts = 300, o.appear = 30, o.steps = 60;
   const auto data = moe_lm::load_corpus(o);
@@ -363,7 +363,7 @@ TEST_CASE("--appear holds a domain back until its step", "[moe_lm]") {
   CHECK(code_beyond_others() < 0.2);
 }
 
-TEST_CASE("--ghost-start keeps ghosts asleep until its step", "[moe_lm]") {
+TEST_CASE("moe_lm --ghost-start keeps ghosts asleep until its step", "[moe_lm]") {
   options o = small("ghost");
   o.ghost_on = 1e-6, o.ghost_off = 0, o.ghost_window = 1, o.ghost_start = 10;
   const auto data = moe_lm::load_corpus(o);

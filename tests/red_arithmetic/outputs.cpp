@@ -105,7 +105,7 @@ TEST_CASE("pooling is alive: the mean of the tokens and the last one give other 
   CHECK(tensor_differences(whole_run() / "seed-42" / "backbone.safetensors", folder / "last" / "seed-42" / "backbone.safetensors").empty());
 }
 
-TEST_CASE("--backbone takes a folder's Qwen3 and its tokenizer; the last blocks are trained, nothing is trained first") {
+TEST_CASE("red_arithmetic --backbone takes a folder's Qwen3 and its tokenizer; the last blocks are trained, nothing is trained first") {
   const temp_folder folder;
   modx::test::write_small_qwen3(folder.path());
   const auto options = small(folder / "run") + arguments{"--backbone", folder.path().string()};

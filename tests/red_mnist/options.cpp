@@ -16,7 +16,7 @@ const std::map<std::string, std::string> defaults = {
     {"--lr-moe", "0.001"}, {"--weight-decay", "0.0001"}, {"--patience", "3"}, {"--val-ratio", "0.1"},
     {"--base-ratio", "0.1"}, {"--hidden-dim", "128"}, {"--rank", "5"}, {"--balance", "0.01"}, {"--seed", "42"},
     {"--seeds", "3"}, {"--threads", "0"}, {"--checkpoint-seconds", "5"},
-    {"--resume", ""}, {"--quiet", ""}, {"--config", ""}, {"--help", ""}};
+    {"--evaluate", ""}, {"--resume", ""}, {"--quiet", ""}, {"--config", ""}, {"--help", ""}};
 
 /// The quickest run there is.
 arguments shortest(const fs::path& save) {
