@@ -53,6 +53,10 @@ int inspect(const options& o) {
   std::printf("%zu tensors, %llu numbers, %llu bytes\n", list.size(), static_cast<unsigned long long>(numbers),
               static_cast<unsigned long long>(bytes));
   for (const auto& [key, value] : file.metadata()) std::printf("%s: %s\n", show(key).c_str(), show(value).c_str());
+  if (file.metadata().contains("modx.hidden")) {
+    std::printf("checksum: of hidden states, verified where they are used\n");
+    return 0;
+  }
   std::printf("checksum: %s\n", verify_checksum(file) ? "right" : "none");
   return 0;
 }

@@ -67,9 +67,9 @@ TEST_CASE("shrink: what is wrong is refused, and nothing is written", "[io]") {
   const temp_folder folder;
   const auto from = folder / "model.safetensors", to = folder / "small.safetensors";
   write_model(from, true, 70000);
-  const auto said = [&](const io::shrink_options& o) {
+  const auto said = [&](const io::shrink_options& o, const fs::path& file = {}) {
     try {
-      io::shrink(from, to, o);
+      io::shrink(file.empty() ? from : file, to, o);
     } catch (const error& e) {
       return std::string(e.what());
     }
@@ -82,6 +82,11 @@ TEST_CASE("shrink: what is wrong is refused, and nothing is written", "[io]") {
   CHECK(has(said({.type = dtype::i64}), "expected F32, F16 or BF16, found I64"));
   CHECK(has(said({.type = dtype::f16}), "expected numbers that F16 can hold, found 70000"));
   CHECK_THROWS_AS(io::shrink(from, from), error);
+  const auto hidden = folder / "hidden.safetensors";
+  std::vector<float> x = {1};
+  const io::tensor_entry one{"hidden", dtype::f32, {1, 1}, std::as_bytes(std::span(x))};
+  io::write_safetensors(hidden, std::span(&one, 1), {{"modx.hidden", "1"}, {"modx.xxh128", "0"}});
+  CHECK(has(said({}, hidden), "expected weights, found a cache of hidden states"));
   CHECK(!fs::exists(to));
   auto bytes = get(from);
   bytes.back() = char(bytes.back() + 1);

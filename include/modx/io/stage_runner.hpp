@@ -128,10 +128,7 @@ class stage_runner {
   void read_stage(const std::string& stage, M& model, const std::filesystem::path& file) {
     const safetensors_file content(file);
     const auto& facts = content.metadata();
-    const auto sum = facts.find("modx.xxh128");
-    const auto found = detail::checkpoint_sum(content.list(), facts);
-    if (sum == facts.end() || sum->second != found)
-      throw io_error("bad_checksum", file, 8, sum == facts.end() ? "an xxh128" : "xxh128 " + show(sum->second), found);
+    if (!verify_checksum(content)) throw io_error("bad_checksum", file, 8, "an xxh128", "none");
     std::size_t count = 0;
     const auto list = detail::kept(model, "*");
     for (auto* p : list) count += p->trainable() || p->is_state();
