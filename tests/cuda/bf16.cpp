@@ -123,6 +123,31 @@ TEST_CASE("cuda bf16: experts round, their router does not", "[parity]") {
   CHECK(look().second == y);
 }
 
+TEST_CASE("cuda bf16: what is asked for in full precision has the values and gradients of float", "[parity]") {
+  MODX_NEEDS_DEVICE();
+  const auto run = [](bool bf16, bool exact) {
+    cuda b{1};
+    b.use_bf16(bf16);
+    parameter_list<cuda> list;
+    builder<cuda> make(b, list, 3);
+    auto& w = make.make("w", 6, 6, init::normal(1));
+    tape<cuda> t(b);
+    t.context.exact = exact;
+    const auto x = t.input(parity::draw<float>(9 * 6, "x"), 9, 6);
+    const auto in = ops::linear(x, t.use(w), {}, activation::gelu);
+    const auto y = ops::add_linear(in, ops::matmul_transposed(in, t.use(w)), t.use(w), {}, activation::tanh);
+    t.context.exact = false;  // each operation keeps what it was asked for
+    t.backward(ops::sum(ops::square(y)));
+    std::vector<float> gradient(w.size());
+    b.download(gradient.data(), w.gradient(), gradient.size() * sizeof(float));
+    return std::pair(y.host(), gradient);
+  };
+  const auto plain = run(false, false), exact = run(true, true), rough = run(true, false);
+  CHECK(exact == plain);
+  CHECK(rough.first != plain.first);
+  CHECK(rough.second != plain.second);
+}
+
 TEST_CASE("cuda bf16: training has nearly the losses of float, keeps its weights in float, and the same bits every time", "[training]") {
   MODX_NEEDS_DEVICE();
   const auto plain = train(false), rough = train(true);
