@@ -107,5 +107,17 @@ __device__ const E& entry_of_block(const E* list, unsigned count) {
 }
 inline constexpr std::size_t piece = 4096;  // elements of a tensor that a block takes
 inline unsigned pieces(std::size_t n) { return static_cast<unsigned>((n + piece - 1) / piece); }
+/// f(q, i, j) for this block's elements q = i d + j of a tensor of `size` elements whose blocks start at `first_block`.
+template <class F>
+__device__ void for_cells_of_piece(unsigned first_block, std::size_t size, std::size_t d, F f) {
+  const std::size_t first = (blockIdx.x - first_block) * piece, last = first + piece < size ? first + piece : size;
+  std::size_t q = first + threadIdx.x, i = q / d, j = q % d;
+  const std::size_t down = blockDim.x / d, right = blockDim.x % d;
+  for (; q < last; q += blockDim.x) {
+    f(q, i, j);
+    i += down, j += right;
+    if (j >= d) ++i, j -= d;
+  }
+}
 
 }  // namespace modx::gpu

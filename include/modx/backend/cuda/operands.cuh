@@ -40,19 +40,14 @@ struct conversion {
 template <class T>
 __global__ void convert_matrices(const conversion<T>* list, unsigned count) {
   const conversion<T> e = entry_of_block(list, count);
-  const std::size_t first = (blockIdx.x - e.first) * piece, last = first + piece < e.size ? first + piece : e.size;
-  std::size_t q = first + threadIdx.x, i = q / e.run, j = q % e.run;
-  const std::size_t down = blockDim.x / e.run, right = blockDim.x % e.run;
-  for (; q < last; q += blockDim.x) {
+  for_cells_of_piece(e.first, e.size, e.run, [&](std::size_t q, std::size_t i, std::size_t j) {
     const std::size_t at = i * e.stride + j;
     if (e.back) {
       static_cast<T*>(e.to)[at] = T(from_bf16(static_cast<const std::uint16_t*>(e.from)[q]));
     } else {
       static_cast<std::uint16_t*>(e.to)[q] = to_bf16(static_cast<float>(static_cast<const T*>(e.from)[at]));
     }
-    i += down, j += right;
-    if (j >= e.run) ++i, j -= e.run;
-  }
+  });
 }
 
 /// A list of conversions in one launch; keeps its memory, so that a step allocates nothing.

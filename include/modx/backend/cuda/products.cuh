@@ -43,10 +43,7 @@ struct ending {
 template <class T>
 __global__ void finish_products(const ending<T>* list, unsigned count) {
   const ending<T> e = entry_of_block(list, count);
-  const std::size_t first = (blockIdx.x - e.first) * piece, last = first + piece < e.size ? first + piece : e.size;
-  std::size_t q = first + threadIdx.x, i = q / e.n, j = q % e.n;
-  const std::size_t down = blockDim.x / e.n, right = blockDim.x % e.n;
-  for (; q < last; q += blockDim.x) {
+  for_cells_of_piece(e.first, e.size, e.n, [&](std::size_t, std::size_t i, std::size_t j) {
     const std::size_t at = i * e.ldc + j;
     T x = e.scales ? (e.beta == T(0) ? T(0) : e.beta * e.c[at]) : e.c[at];
     if (e.bias) x += e.bias[j];
@@ -54,9 +51,7 @@ __global__ void finish_products(const ending<T>* list, unsigned count) {
     x = activate(e.act, x);
     if (e.gate && !(e.gate[at] > T(0))) x = 0;
     e.c[at] = x;
-    i += down, j += right;
-    if (j >= e.n) ++i, j -= e.n;
-  }
+  });
 }
 
 inline cublasStatus_t call_grouped(cublasHandle_t h, const cublasOperation_t* ta, const cublasOperation_t* tb,
