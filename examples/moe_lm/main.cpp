@@ -5,16 +5,10 @@
 #include <modx/io/progress.hpp>
 #include <modx/io/run_folder.hpp>
 
+#include "../program/build.hpp"
 #include "../program/json.hpp"
 #include "../program/run.hpp"
 #include "report.hpp"
-
-#ifndef MODX_ECHARTS_JS
-#define MODX_ECHARTS_JS ""
-#endif
-#ifndef MODX_GIT
-#define MODX_GIT "unknown"
-#endif
 
 namespace moe_lm {
 

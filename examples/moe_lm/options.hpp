@@ -100,14 +100,8 @@ inline json to_json(const options& o) {
 }
 
 inline void declare(CLI::App& app, options& o) {
-  const program::declarer d(app);
   program::declare_fields(app, [&](auto&& f) { each_field(o, f); });
-  d.text("--save-dir", o.save_dir, "folder of the run: checkpoints, log, metrics, report", "DIR");
-  d.count("--threads", o.threads, "threads; 0: one a core; results do not depend on it", 0, 1024);
-  app.add_flag("--resume", o.resume,
-               "go on with the run in --save-dir, with the options it was started with");
-  app.add_flag("--quiet", o.quiet, "no progress; the table only");
-  program::declare_config(app);
+  program::declare_run(app, o);
 }
 
 /// What the options say together; a sentence, or nothing.

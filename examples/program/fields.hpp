@@ -38,11 +38,22 @@ std::string type_of(const T&, const L&... limits) {
 /// `each(f)` calls f for every field.
 template <class F>
 void declare_fields(CLI::App& app, F&& each) {
+  const declarer shows_defaults(app);
   each([&](const char* name, auto& value, const char* what, const auto&... limits) {
     app.add_option(std::string("--") + name, value, what)
         ->check(limits_of(value, limits...))
         ->type_name(type_of(value, limits...));
   });
+}
+/// What every run has besides its fields: --save-dir, --threads, --resume, --quiet and --config.
+template <class O>
+void declare_run(CLI::App& app, O& o) {
+  const declarer d(app);
+  d.text("--save-dir", o.save_dir, "folder of the run: checkpoints, log, metrics, report", "DIR");
+  d.count("--threads", o.threads, "threads; 0: one a core; results do not depend on it", 0, 1024);
+  app.add_flag("--resume", o.resume, "go on with the run in --save-dir, with the options it was started with");
+  app.add_flag("--quiet", o.quiet, "no progress; the results table only");
+  declare_config(app);
 }
 template <class F>
 nlohmann::ordered_json fields_json(F&& each) {

@@ -3,18 +3,12 @@
 #include <modx/io/progress.hpp>
 #include <modx/io/run_folder.hpp>
 
+#include "../program/build.hpp"
 #include "../program/json.hpp"
 #include "csv.hpp"
 #include "metrics.hpp"
 #include "options.hpp"
 #include "report.hpp"
-
-#ifndef MODX_ECHARTS_JS
-#define MODX_ECHARTS_JS ""
-#endif
-#ifndef MODX_GIT
-#define MODX_GIT "unknown"
-#endif
 
 namespace red {
 
