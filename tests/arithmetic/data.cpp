@@ -1,13 +1,11 @@
 // arithmetic_data: writes every data set, checks files, and refuses options that make no sense.
-#define RED_MNIST ARITHMETIC_DATA  // the program that red_test::program runs
 #include <arithmetic/files.hpp>
 
 #include "catch.hpp"
-#include "red_mnist/program.hpp"
+#include "io/program.hpp"
 
 using namespace arithmetic;
-using modx::test::get, modx::test::put, modx::test::temp_folder;
-using red_test::contains, red_test::run;
+using namespace modx::test;
 
 TEST_CASE("arithmetic_data writes what its own check finds good, and the same for the same seed") {
   const temp_folder folder;

@@ -60,7 +60,7 @@ TEST_CASE("red_mnist --device cuda: accuracies and weights of the CPU, the same 
   // Killed after two stages, and gone on with: the bits of the run that nobody disturbed.
   const auto options = tiny_run(folder / "data", folder / "again", "cuda");
   {
-    program p(options);
+    program p(arguments{MODX_PROGRAM} + options);
     p.until([&] { return fs::exists(folder / "again/seed-42/expert_1.safetensors"); });
     p.send(SIGKILL);
     p.wait();

@@ -13,7 +13,7 @@
 
 using namespace modx::test;
 using modx::io::hidden_cache;
-using support::contains, support::message;
+using support::message;
 
 namespace {
 

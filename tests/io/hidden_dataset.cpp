@@ -11,7 +11,7 @@
 #include "support.hpp"
 
 using namespace modx::test;
-using support::contains, support::message;
+using support::message;
 
 namespace {
 

@@ -51,6 +51,8 @@ inline std::string get(const fs::path& file) {
   return out.str();
 }
 
+inline bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+
 /// The code of the io_error that f() throws, "" if it throws nothing; anything else passes.
 template <class F>
 std::string code_of(F f) {

@@ -1,11 +1,14 @@
 // A program of the project, run as its users run it.
 #pragma once
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <functional>
 #include <thread>
 
 #include "catch.hpp"
@@ -15,6 +18,13 @@ extern char** environ;
 
 namespace modx::test {
 
+using arguments = std::vector<std::string>;
+inline arguments operator+(arguments a, const arguments& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+/// How a program ended: its exit status, or -1 and the signal that killed it.
 struct outcome {
   int exit = -1, signal = 0;
   std::string out, err;
@@ -23,7 +33,7 @@ struct outcome {
 /// A running program with pipes; killed with the object.
 class program {
  public:
-  explicit program(std::vector<std::string> options) {  // its file, then its arguments
+  explicit program(arguments options) : name_(options.at(0)) {  // its file, then its arguments
     std::vector<char*> argv;
     for (auto& o : options) argv.push_back(o.data());
     argv.push_back(nullptr);
@@ -44,7 +54,7 @@ class program {
   program& operator=(const program&) = delete;
   ~program() {
     close_in(), close_out();
-    if (pid_ > 0) ::kill(pid_, SIGKILL), ::waitpid(pid_, nullptr, 0);
+    if (!ended()) ::kill(pid_, SIGKILL), ::waitpid(pid_, nullptr, 0);
   }
 
   /// False once the program has closed its end.
@@ -58,6 +68,7 @@ class program {
   }
   /// At least one byte, or "" at the end.
   std::string read_some() {
+    if (!out_text_.empty()) return std::exchange(out_text_, "");
     char block[4096];
     const auto n = ::read(out_, block, sizeof block);
     return n > 0 ? std::string(block, static_cast<std::size_t>(n)) : "";
@@ -69,24 +80,48 @@ class program {
     if (out_ >= 0) ::close(std::exchange(out_, -1));
   }
   void send(int signal) { ::kill(pid_, signal); }
-  outcome wait() {
+  bool ended() {
+    if (!over_) over_ = ::waitpid(pid_, &status_, WNOHANG) == pid_;
+    return over_;
+  }
+  std::string err() const { return get(folder_ / "err"); }
+
+  /// Waits until `condition` holds or the program has ended, reading its output; throws after `seconds`.
+  void until(const std::function<bool()>& condition, double seconds = 600) {
+    const auto start = std::chrono::steady_clock::now();
+    std::string taken;
+    while (!ended() && !condition()) {
+      if (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() > seconds)
+        throw error(name_, "an end within " + std::to_string(seconds) + " s", "none; stderr: " + err());
+      pollfd ready{out_, POLLIN, 0};
+      const timespec wait{0, 200'000};
+      if (::ppoll(&ready, 1, &wait, nullptr) < 1) continue;
+      const auto part = read_some();
+      if (part.empty()) close_out();
+      taken += part;
+    }
+    out_text_ = taken + out_text_;
+  }
+  outcome wait(double seconds = 600) {
+    until([] { return false; }, seconds);
     outcome o;
     for (std::string part; out_ >= 0 && !(part = read_some()).empty();) o.out += part;
-    int status = 0;
-    ::waitpid(std::exchange(pid_, 0), &status, 0);
-    if (WIFEXITED(status)) o.exit = WEXITSTATUS(status);
-    if (WIFSIGNALED(status)) o.signal = WTERMSIG(status);
-    o.err = get(folder_ / "err");
+    o.out += out_text_;
+    if (WIFEXITED(status_)) o.exit = WEXITSTATUS(status_);
+    if (WIFSIGNALED(status_)) o.signal = WTERMSIG(status_);
+    o.err = err();
     return o;
   }
 
  private:
+  std::string name_, out_text_;
   temp_folder folder_;
   pid_t pid_ = 0;
-  int in_ = -1, out_ = -1;
+  int in_ = -1, out_ = -1, status_ = 0;
+  bool over_ = false;
 };
 
-inline outcome run_program(const std::vector<std::string>& options, const std::string& input = "") {
+inline outcome run_program(const arguments& options, const std::string& input = "") {
   program p(options);
   std::thread writer([&] {
     sigset_t pipe;
@@ -99,5 +134,11 @@ inline outcome run_program(const std::vector<std::string>& options, const std::s
   writer.join();
   return o;
 }
+
+#ifdef MODX_PROGRAM  // the program that these tests are of
+inline outcome run(const arguments& options, const std::string& input = "") {
+  return run_program(arguments{MODX_PROGRAM} + options, input);
+}
+#endif
 
 }  // namespace modx::test

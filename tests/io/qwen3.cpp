@@ -16,7 +16,7 @@
 #include "support.hpp"
 
 using namespace modx::test;
-using support::contains, support::message;
+using support::message;
 using modx::io::safetensors_file;
 
 namespace {

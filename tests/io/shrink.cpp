@@ -34,7 +34,6 @@ std::vector<std::string> names(const fs::path& file) {
   std::sort(all.begin(), all.end());
   return all;
 }
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 }  // namespace
 
@@ -75,18 +74,18 @@ TEST_CASE("shrink: what is wrong is refused, and nothing is written", "[io]") {
     }
     return std::string("nothing");
   };
-  CHECK(has(said({.keep = {"*", "tail*"}}), "expected tensors that match \"tail*\", found none"));
-  CHECK(has(said({.drop = {"tail*"}}), "expected tensors that match \"tail*\", found none"));
-  CHECK(has(said({.drop = {"*"}}), "expected at least one tensor to keep, found none"));
-  CHECK(has(said({.last_blocks = 5}), "expected at least 5 blocks, found 4"));
-  CHECK(has(said({.type = dtype::i64}), "expected F32, F16 or BF16, found I64"));
-  CHECK(has(said({.type = dtype::f16}), "expected numbers that F16 can hold, found 70000"));
+  CHECK(contains(said({.keep = {"*", "tail*"}}), "expected tensors that match \"tail*\", found none"));
+  CHECK(contains(said({.drop = {"tail*"}}), "expected tensors that match \"tail*\", found none"));
+  CHECK(contains(said({.drop = {"*"}}), "expected at least one tensor to keep, found none"));
+  CHECK(contains(said({.last_blocks = 5}), "expected at least 5 blocks, found 4"));
+  CHECK(contains(said({.type = dtype::i64}), "expected F32, F16 or BF16, found I64"));
+  CHECK(contains(said({.type = dtype::f16}), "expected numbers that F16 can hold, found 70000"));
   CHECK_THROWS_AS(io::shrink(from, from), error);
   const auto hidden = folder / "hidden.safetensors";
   std::vector<float> x = {1};
   const io::tensor_entry one{"hidden", dtype::f32, {1, 1}, std::as_bytes(std::span(x))};
   io::write_safetensors(hidden, std::span(&one, 1), {{"modx.hidden", "1"}, {"modx.xxh128", "0"}});
-  CHECK(has(said({}, hidden), "expected weights, found a cache of hidden states"));
+  CHECK(contains(said({}, hidden), "expected weights, found a cache of hidden states"));
   CHECK(!fs::exists(to));
   auto bytes = get(from);
   bytes.back() = char(bytes.back() + 1);
@@ -116,24 +115,21 @@ TEST_CASE("modx_checkpoint: inspect and shrink as their users run them", "[io]")
   const temp_folder folder;
   const auto from = (folder / "model.safetensors").string(), to = (folder / "small.safetensors").string();
   write_model(from, true);
-  const auto run = [](std::vector<std::string> options) {
-    options.insert(options.begin(), MODX_CHECKPOINT);
-    return run_program(options);
-  };
+  const auto run = [](const arguments& options) { return run_program(arguments{MODX_CHECKPOINT} + options); };
   const auto look = run({"inspect", from, "--values"});
   CHECK(look.exit == 0);
-  CHECK(has(look.out, "7 tensors, 36 numbers, 168 bytes\n"));
-  CHECK(has(look.out, "\"stage\": \"base\"\n"));
-  CHECK(has(look.out, "checksum: right\n"));
-  CHECK(has(look.out, "min -7           max 3"));
+  CHECK(contains(look.out, "7 tensors, 36 numbers, 168 bytes\n"));
+  CHECK(contains(look.out, "\"stage\": \"base\"\n"));
+  CHECK(contains(look.out, "checksum: right\n"));
+  CHECK(contains(look.out, "min -7           max 3"));
   const auto less = run({"shrink", "--drop", "*embed*", "--last-blocks", "1", "--dtype", "f16", from, to});
   CHECK(less.err == "");
   CHECK(less.exit == 0);
-  CHECK(has(less.out, "3 of 7 tensors, 12 of 36 numbers, 36 of 168 bytes; read back and compared\n"));
-  CHECK(has(run({"inspect", to}).out, "\"model.layers.11.up.weight\"  F16"));
+  CHECK(contains(less.out, "3 of 7 tensors, 12 of 36 numbers, 36 of 168 bytes; read back and compared\n"));
+  CHECK(contains(run({"inspect", to}).out, "\"model.layers.11.up.weight\"  F16"));
   const auto again = run({"shrink", from, to});
   CHECK(again.exit == 1);
-  CHECK(has(again.err, "expected no file of that name (or --force), found one"));
+  CHECK(contains(again.err, "expected no file of that name (or --force), found one"));
   CHECK(run({"shrink", from, to, "--force"}).exit == 0);
   CHECK(run({"--help"}).exit == 0);
   CHECK(run({}).exit == 2);
@@ -141,6 +137,6 @@ TEST_CASE("modx_checkpoint: inspect and shrink as their users run them", "[io]")
   CHECK(run({"shrink", from, to, "--dtype", "f8"}).exit == 2);
   const auto none = run({"inspect", from + "x"});
   CHECK(none.exit == 1);
-  CHECK(has(none.err, "not_found"));
+  CHECK(contains(none.err, "not_found"));
 }
 #endif

@@ -16,7 +16,6 @@ using namespace modx::test;
 namespace {
 
 using weights = std::vector<matrix<float>>;
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 /// Two stages on one small model.
 struct plan {
@@ -92,7 +91,7 @@ TEST_CASE("each finished stage has a file of what it trained, and its epochs are
     CHECK(p.log[i].at("epoch") == i % 4 + 1);
     for (const char* key : {"loss", "acc", "val_loss", "val_acc", "lr", "seconds", "best"}) CHECK(p.log[i].contains(key));
   }
-  CHECK(has(said, "run second  epoch 4/4"));
+  CHECK(contains(said, "run second  epoch 4/4"));
 }
 
 TEST_CASE("interrupted after any epoch, it says so, and goes on to the same bits") {
@@ -104,13 +103,13 @@ TEST_CASE("interrupted after any epoch, it says so, and goes on to the same bits
     std::string said;
     p.stop_after = stop;
     p.run(folder.path(), false, &said, 1000);
-    CHECK(has(said, stop <= 4 ? "interrupted in run first" : "interrupted in run second"));
+    CHECK(contains(said, stop <= 4 ? "interrupted in run first" : "interrupted in run second"));
     CHECK(p.log.size() == stop);
     p.stop_after = 0;
     CHECK(p.run(folder.path(), true, &said) == wanted);
     CHECK(p.log.size() == 8 - stop);  // no epoch twice
-    if (stop % 4) CHECK(has(said, "going on after epoch " + std::to_string(stop % 4)));
-    if (stop > 4) CHECK(has(said, "run first: done, read from first.safetensors"));
+    if (stop % 4) CHECK(contains(said, "going on after epoch " + std::to_string(stop % 4)));
+    if (stop > 4) CHECK(contains(said, "run first: done, read from first.safetensors"));
   }
 }
 
@@ -121,7 +120,7 @@ TEST_CASE("interrupted after every single epoch") {
   std::string said;
   for (int i = 0; i < 8; ++i) {
     p.run(folder.path(), i > 0, &said, 1000);
-    CHECK(has(said, "interrupted"));
+    CHECK(contains(said, "interrupted"));
     CHECK(p.log.size() == 1);
   }
   p.stop_after = 0;
@@ -183,13 +182,13 @@ TEST_CASE("a damaged stage file, byte by byte, is trained again with a message")
     std::string said;
     CHECK(p.run(folder.path(), true, &said, 1000) == wanted);
     CAPTURE(i, said);
-    CHECK(has(said, "run first: trained again, "));
+    CHECK(contains(said, "run first: trained again, "));
     CHECK(p.log.size() == 4);
   }
   put(file, "");
   std::string said;
   CHECK(p.run(folder.path(), true, &said, 1000) == wanted);
-  CHECK(has(said, "trained again"));
+  CHECK(contains(said, "trained again"));
   p.run(folder.path(), true, nullptr, 1000);
   CHECK(p.log.empty());  // the new file is good
 }
@@ -214,8 +213,8 @@ TEST_CASE("a damaged checkpoint is passed over, two are forgotten, and the end i
     p.stop_after = 0;
     std::string said;
     CHECK(p.run(folder.path(), true, &said) == wanted);
-    CHECK(has(said, files[1].filename().string()));
-    CHECK(has(said, both ? "the stage starts anew" : "run second: going on after epoch 2"));
+    CHECK(contains(said, files[1].filename().string()));
+    CHECK(contains(said, both ? "the stage starts anew" : "run second: going on after epoch 2"));
     CHECK(p.log.size() == (both ? 4u : 2u));
   }
 }
@@ -234,7 +233,7 @@ TEST_CASE("a checkpoint with a right checksum that isn't a stage's state is an e
     plan p;
     std::string said;
     p.run(folder.path(), true, &said);
-    CHECK(has(said, "modx: "));
+    CHECK(contains(said, "modx: "));
     CHECK(p.log.empty());
   }
   for (const nlohmann::json& meta : {nlohmann::json("text"), nlohmann::json({{"stage", "elsewhere"}}), nlohmann::json({{"stage", 3}}),

@@ -5,13 +5,9 @@
 #include "small.hpp"
 
 using namespace moe_test;
-using modx::test::get;
-using modx::test::put;
-using modx::test::temp_folder;
+using namespace modx::test;
 using moe_lm::json;
 using moe_lm::options;
-using red_test::contains;
-using red_test::operator+;
 namespace fs = std::filesystem;
 
 namespace {
@@ -45,7 +41,7 @@ TEST_CASE("a run that was stopped goes on to the same bits, in every mode", "[mo
     const temp_folder folder;
     options o = small(mode);
     o.steps = 30, o.accumulation = 2, o.save_every = 7;
-    const auto whole = red_test::run(to_arguments(o, folder / "whole"));
+    const auto whole = run(to_arguments(o, folder / "whole"));
     INFO(whole.err);
     REQUIRE(whole.exit == 0);
     CHECK(contains(whole.out, mode));
@@ -55,8 +51,8 @@ TEST_CASE("a run that was stopped goes on to the same bits, in every mode", "[mo
       const auto text = fs::exists(log) ? get(log) : "";
       return std::count(text.begin(), text.end(), '\n');
     };
-    const auto stop_after = [&](const red_test::arguments& a, std::ptrdiff_t count, int signal) {
-      red_test::program p(a);
+    const auto stop_after = [&](const arguments& a, std::ptrdiff_t count, int signal) {
+      modx::test::program p(arguments{MODX_PROGRAM} + a);
       p.until([&] { return lines() >= count; });
       p.send(signal);
       return p.wait();
@@ -64,9 +60,9 @@ TEST_CASE("a run that was stopped goes on to the same bits, in every mode", "[mo
     const auto stopped = stop_after(to_arguments(o, folder / "cut"), 3, SIGINT);
     CHECK(stopped.exit == 0);
     CHECK((contains(stopped.err, "go on with --resume") || contains(stopped.out, "report")));
-    const red_test::arguments resume{"--resume", "--save-dir", (folder / "cut").string(), "--threads", "1"};
+    const arguments resume{"--resume", "--save-dir", (folder / "cut").string(), "--threads", "1"};
     stop_after(resume, 5, SIGKILL);
-    const auto rest = red_test::run(resume);
+    const auto rest = run(resume);
     INFO(rest.err);
     REQUIRE(rest.exit == 0);
     CHECK(result_of(folder / "cut", 30) == result_of(folder / "whole", 30));
@@ -102,7 +98,7 @@ TEST_CASE("a run leaves its log, metrics, models and report", "[moe_lm]") {
     const temp_folder folder;
     options o = small(mode);
     o.steps = 10;
-    const auto r = red_test::run(to_arguments(o, folder / "run") + red_test::arguments{"--quiet"});
+    const auto r = run(to_arguments(o, folder / "run") + arguments{"--quiet"});
     REQUIRE(r.exit == 0);
     CHECK(r.err.empty());
     const auto metrics = json::parse(get(folder / "run" / "metrics.json"));
@@ -161,9 +157,9 @@ TEST_CASE("the report draws what a mode has, and nothing else", "[moe_lm]") {
 
 TEST_CASE("wrong options end with 2, missing and broken files with 1, one sentence each", "[moe_lm]") {
   const temp_folder folder;
-  const red_test::arguments to{"--save-dir", (folder / "run").string()};
-  const auto one = [&](int exit, const red_test::arguments& a, const std::string& part) {
-    const auto r = red_test::run(to + a);
+  const arguments to{"--save-dir", (folder / "run").string()};
+  const auto one = [&](int exit, const arguments& a, const std::string& part) {
+    const auto r = run(to + a);
     INFO(r.err);
     CHECK(r.exit == exit);
     CHECK(contains(r.err, part));
@@ -190,11 +186,11 @@ TEST_CASE("wrong options end with 2, missing and broken files with 1, one senten
   put(folder / "empty.txt", "");
   one(1, {"--train-file", (folder / "empty.txt").string(), "--valid-file", (folder / "empty.txt").string()},
       "at least two tokens");
-  CHECK(contains(red_test::run({"--help"}).out, "--mode"));
+  CHECK(contains(run({"--help"}).out, "--mode"));
 
   options o = small("dense");
   o.steps = 5;
-  REQUIRE(red_test::run(to_arguments(o, folder / "run")).exit == 0);
+  REQUIRE(run(to_arguments(o, folder / "run")).exit == 0);
   one(1, {}, "an earlier run's config.json");
   one(1, {"--resume", "--layers", "3"}, "--resume with another --layers");
   const auto config = folder / "run" / "config.json";
@@ -324,7 +320,7 @@ TEST_CASE("the real texts train and validate", "[moe_lm]") {
     const temp_folder to;
     options o = small("topk");
     o.task = task, o.data_dir = folder, o.steps = 5, o.valid_tokens = 2000;
-    const auto r = red_test::run(to_arguments(o, to / "run"));
+    const auto r = run(to_arguments(o, to / "run"));
     INFO(r.err);
     REQUIRE(r.exit == 0);
     CHECK(json::parse(get(to / "run" / "metrics.json")).at("valid_tokens") >= 2000);
@@ -338,7 +334,7 @@ TEST_CASE("a run with a real tokenizer", "[moe_lm]") {
   const temp_folder folder;
   options o = small("hgnn");
   o.tokenizer = MODX_QWEN3_TOKENIZER "/models/tokenizer.json", o.steps = 5, o.length = 32;
-  const auto r = red_test::run(to_arguments(o, folder / "run"));
+  const auto r = run(to_arguments(o, folder / "run"));
   INFO(r.err);
   REQUIRE(r.exit == 0);
   const auto metrics = json::parse(get(folder / "run" / "metrics.json"));

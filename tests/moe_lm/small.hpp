@@ -1,11 +1,10 @@
 // Small runs of moe_lm for the tests.
 #pragma once
-#define RED_MNIST MOE_LM  // the program that red_test::program runs
 #include <moe_lm/trainer.hpp>
 
 #include <modx/io/run_folder.hpp>
 
-#include "red_mnist/program.hpp"
+#include "io/program.hpp"
 
 namespace moe_test {
 
@@ -24,8 +23,8 @@ inline moe_lm::options small(const std::string& mode) {
   o.ghost_on = 0.2, o.ghost_window = 3, o.ghost_ramp = 3;
   return o;
 }
-inline red_test::arguments to_arguments(const moe_lm::options& o, const std::filesystem::path& folder) {
-  red_test::arguments out{"--save-dir", folder.string(), "--threads", "2"};
+inline modx::test::arguments to_arguments(const moe_lm::options& o, const std::filesystem::path& folder) {
+  modx::test::arguments out{"--save-dir", folder.string(), "--threads", "2"};
   const auto defaults = moe_lm::to_json(moe_lm::options{}), own = moe_lm::to_json(o);
   for (const auto& [key, value] : own.items())
     if (value != defaults.at(key)) {

@@ -22,7 +22,7 @@ TEST_CASE("red_arithmetic: the published profile's settings by task, under what 
   const temp_folder folder;
   const auto settings = [&](const arguments& more) {
     fs::remove_all(folder / "run");
-    program p(arguments{"--save-dir", (folder / "run").string(), "--profile", "published", "--samples", "300", "--width", "8"} + more);
+    program p(arguments{MODX_PROGRAM} + arguments{"--save-dir", (folder / "run").string(), "--profile", "published", "--samples", "300", "--width", "8"} + more);
     p.until([&] { return fs::exists(folder / "run" / "splits.json"); }, 60);
     p.send(SIGKILL);
     p.wait();

@@ -8,7 +8,7 @@
 #include "support.hpp"
 
 using namespace red_arithmetic;
-using support::contains, support::message;
+using support::message;
 
 TEST_CASE("red_arithmetic: splits are disjoint by question in fair, and overlap in published") {
   options o;

@@ -22,7 +22,7 @@ TEST_CASE("red_arithmetic: killed eight times all over the run, it ends in the s
   const auto save = folder / "run", log = save / "log.jsonl";
   std::mt19937 random(5);
   for (std::size_t i = 0; i < 8; ++i) {
-    program p(small(save, "2") + (i ? arguments{"--resume"} : arguments{}));
+    program p(arguments{MODX_PROGRAM} + small(save, "2") + (i ? arguments{"--resume"} : arguments{}));
     p.until([&] { return lines(log) >= (epochs - 8) * (2 * i + 1) / 16; });
     std::this_thread::sleep_for(std::chrono::milliseconds(random() % 20));
     p.send(SIGKILL);
@@ -38,7 +38,7 @@ TEST_CASE("red_arithmetic: SIGINT saves, says how to go on, and exits 0; also in
   const temp_folder folder;
   const auto save = folder / "run", log = save / "log.jsonl";
   for (const std::size_t wanted : {1, 20}) {
-    program p(small(save, "2") + (wanted > 1 ? arguments{"--resume"} : arguments{}));
+    program p(arguments{MODX_PROGRAM} + small(save, "2") + (wanted > 1 ? arguments{"--resume"} : arguments{}));
     p.until([&] { return lines(log) >= wanted; });
     p.send(SIGINT);
     const auto o = p.wait();
@@ -54,7 +54,7 @@ TEST_CASE("red_arithmetic: SIGINT saves, says how to go on, and exits 0; also in
 TEST_CASE("red_arithmetic: damaged hidden states are computed again, with a message and the same end") {
   const temp_folder folder;
   const auto save = folder / "run";
-  program p(small(save, "2"));
+  program p(arguments{MODX_PROGRAM} + small(save, "2"));
   p.until([&] { return lines(save / "log.jsonl") >= 8; });
   p.send(SIGINT);
   p.wait();

@@ -1,6 +1,5 @@
 // Small runs of red_arithmetic for the tests.
 #pragma once
-#define RED_MNIST RED_ARITHMETIC  // the program that red_test::program runs
 #include <modx/io/run_folder.hpp>
 #include <set>
 

@@ -27,7 +27,7 @@ void check_same_as_reference(const fs::path& save) {
 /// Runs until the log has `count` more lines, then sends `signal` and waits for the end.
 outcome stop_after(const arguments& options, const fs::path& log, std::size_t count, int signal) {
   const std::size_t wanted = lines(log) + count;
-  program p(options);
+  program p(arguments{MODX_PROGRAM} + options);
   p.until([&] { return lines(log) >= wanted; });
   p.send(signal);
   return p.wait();
@@ -54,7 +54,7 @@ TEST_CASE("killed twenty times all over the run, it ends in the same bits", "[re
     // Kill i falls near its share of the epochs (repeated ones included) or up to a 40th of the run's time later: in
     // training, saving or measuring.
     const std::size_t at = (epochs - 8) * (2 * i + 1) / (2 * kills) + i / 4;
-    program p(small_run(save) + (i ? arguments{"--resume"} : arguments{}));
+    program p(arguments{MODX_PROGRAM} + small_run(save) + (i ? arguments{"--resume"} : arguments{}));
     p.until([&] { return lines(log) >= at; });
     std::this_thread::sleep_for(std::chrono::duration<double>(whole / 40 * double(random() % 1000) / 1000));
     p.send(SIGKILL);
@@ -76,7 +76,7 @@ TEST_CASE("killed before its first epoch, it starts anew", "[resume]") {
   const temp_folder folder;
   const auto save = folder / "run";
   {
-    program p(small_run(save));
+    program p(arguments{MODX_PROGRAM} + small_run(save));
     p.until([&] { return fs::exists(save / "splits.json"); });
   }  // killed here
   finish(small_run(save) + arguments{"--resume"});

@@ -4,11 +4,13 @@
 #include <modx/io/safetensors.hpp>
 #include <nlohmann/json.hpp>
 
-#include "program.hpp"
+#include "io/program.hpp"
 #include "small_mnist.hpp"
 
 namespace red_test {
 
+namespace fs = std::filesystem;
+using modx::test::arguments, modx::test::contains, modx::test::outcome, modx::test::program, modx::test::run, modx::test::operator+;
 using json = nlohmann::ordered_json;
 
 /// The data set of all tests, written once a process.
@@ -41,7 +43,7 @@ inline std::vector<json> read_log(const fs::path& file) {
 inline outcome finish(const arguments& options) {
   auto o = run(options);
   if (o.exit != 0)
-    throw modx::error("red_mnist", "exit 0", std::to_string(o.exit) + ", signal " + std::to_string(o.signal) + ": " + o.err);
+    throw modx::error(MODX_PROGRAM, "exit 0", std::to_string(o.exit) + ", signal " + std::to_string(o.signal) + ": " + o.err);
   return o;
 }
 

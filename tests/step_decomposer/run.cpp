@@ -3,7 +3,6 @@
 #include <step_decomposer/options.hpp>
 
 #include <arithmetic/files.hpp>
-#include <chrono>
 #include <set>
 
 #include "io/program.hpp"
@@ -14,13 +13,6 @@ using ojson = nlohmann::ordered_json;
 
 namespace {
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
-using arguments = std::vector<std::string>;
-
-outcome run(arguments more, const std::string& input = "") {
-  more.insert(more.begin(), STEP_DECOMPOSER);
-  return run_program(more, input);
-}
 arguments small(const fs::path& folder, const arguments& more = {}) {
   arguments all{"--save-dir", folder.string(), "--quiet", "--val-ratio", "0.2", "--test-ratio", "0.2"};
   for (const auto& [name, value] : std::vector<std::pair<std::string, int>>{{"programs", 150},
@@ -88,17 +80,12 @@ TEST_CASE("stopped by a signal or killed in any stage, a resumed run ends with t
   auto options = small(folder.path(), {"--checkpoint-seconds", "0"});
   std::set<std::string> stages;
   for (std::size_t stop = 1; stop < 40; stop += 3) {  // after so many lines of the log
-    arguments all{STEP_DECOMPOSER};
-    all.insert(all.end(), options.begin(), options.end());
-    modx::test::program p(all);
+    modx::test::program p(arguments{MODX_PROGRAM} + options);
     const auto lines = [&] {
       const auto log = get(folder / "log.jsonl");
       return std::size_t(std::count(log.begin(), log.end(), '\n'));
     };
-    const auto start = std::chrono::steady_clock::now();
-    while (lines() < stop && !fs::exists(folder / "metrics.json") &&
-           std::chrono::steady_clock::now() - start < std::chrono::seconds(20))
-      std::this_thread::sleep_for(std::chrono::microseconds(300));
+    p.until([&] { return lines() >= stop || fs::exists(folder / "metrics.json"); });
     p.send(stop % 2 ? SIGTERM : SIGKILL);
     const auto o = p.wait();
     INFO(o.err);

@@ -10,17 +10,14 @@ using namespace modx::test;
 #ifdef MODX_QWEN_GENERATE
 namespace {
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
-
 /// A folder as Hugging Face's: config.json, tokenizer.json, model.safetensors.
 struct model_folder : temp_folder {
   std::string name = path().string();
   model_folder() {
     write_small_qwen3(path());
   }
-  outcome run(std::vector<std::string> options, const std::string& input = "") const {
-    options.insert(options.begin(), {MODX_QWEN_GENERATE, name});
-    return run_program(options, input);
+  outcome run(const arguments& options, const std::string& input = "") const {
+    return run_program(arguments{MODX_QWEN_GENERATE, name} + options, input);
   }
   /// What modx::generate says of the prompt, as text.
   std::string expected(const std::vector<std::int32_t>& prompt, modx::generation g) const {

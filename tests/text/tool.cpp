@@ -7,16 +7,14 @@ using namespace modx::test;
 #ifdef MODX_TOKENIZE
 namespace {
 
-outcome run(std::vector<std::string> options, const std::string& input = "") {
-  options.insert(options.begin(), MODX_TOKENIZE);
-  return run_program(options, input);
+outcome run(const arguments& options, const std::string& input = "") {
+  return run_program(arguments{MODX_TOKENIZE} + options, input);
 }
 
 struct small_file : temp_folder {
   std::string name;
   small_file() : name((*this / "t.json").string()) { put(name, small_json({{"h", "e"}, {"l", "l"}}).dump()); }
 };
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 }  // namespace
 
