@@ -34,6 +34,8 @@ class item:
     benchmarks: tuple  # modx's, without the number of threads; the first that exists is measured
     floor: tuple = ()  # plain-Eigen benchmarks of the same work, likewise
     variants: tuple = ()  # ways of writing the peer's code that are tried beside the plain one
+    tuned_on: str = ""  # of an item of seconds a step: the cheap one that finds the best kernel of each BLAS library
+    bytes: float = 0  # least memory traffic per sample or token, of an item that memory bounds
 
     @property
     def counter(self):
@@ -54,6 +56,7 @@ _mlp = "MLP 784-256-256-10 train step, batch 128"
 _cnn = "CNN 32-64 conv, 3136-128-10, batch 128"
 _moe = "MoE layer T=1024 d=256 f=1024 e=8 k=2"
 _images = ("channels_last",)
+_large = "gemm/512x1024x1024"
 
 ITEMS = {i.name: i for i in (
     item("mlp_sgd", f"{_mlp}, SGD", "mlp", "samples/s", BATCH, MLP_STEP, ("mlp_sgd",), ("eigen_mlp_sgd",)),
@@ -66,8 +69,11 @@ ITEMS = {i.name: i for i in (
          ("moe_forward_backward",), ("eigen_moe_forward_backward",)),
     item("lm_adamw", "Transformer LM step, 4 blocks d=256 V=8192, 8 x 128 tokens, AdamW", "lm", "tokens/s",
          LM["sequences"] * LM["length"], 3 * LM_FORWARD, ("lm_adamw",), (), ("foreach",)),
-    item("qwen3_encode", "Qwen3-0.6B shape, hidden states of 16 x 32 tokens", "qwen3", "tokens/s", 512, QWEN_BLOCKS, ("qwen3_encode",)),
-    item("qwen3_prefill", "Qwen3-0.6B shape, prefill 512 tokens", "qwen3", "tokens/s", 512, QWEN_BLOCKS + QWEN_HEAD / 512, ("qwen3_prefill",)),
-    item("qwen3_decode", "Qwen3-0.6B shape, decode 64 tokens", "qwen3", "tokens/s", 64, QWEN_BLOCKS + QWEN_HEAD, ("qwen3_decode",)),
+    item("qwen3_encode", "Qwen3-0.6B shape, hidden states of 16 x 32 tokens", "qwen3", "tokens/s", 512, QWEN_BLOCKS, ("qwen3_encode",),
+         tuned_on=_large),
+    item("qwen3_prefill", "Qwen3-0.6B shape, prefill 512 tokens", "qwen3", "tokens/s", 512, QWEN_BLOCKS + QWEN_HEAD / 512,
+         ("qwen3_prefill",), tuned_on=_large),
+    item("qwen3_decode", "Qwen3-0.6B shape, decode 64 tokens", "qwen3", "tokens/s", 64, QWEN_BLOCKS + QWEN_HEAD, ("qwen3_decode",),
+         tuned_on=_large, bytes=QWEN_BLOCKS + QWEN_HEAD),  # two FLOP and two bytes a weight in bfloat16
     gemm(64, 1024, 1024), gemm(512, 1024, 1024), gemm(64, 256, 1024, experts=8))}
 GROUPS = ("mlp", "cnn", "moe", "gemm", "lm", "qwen3")

@@ -44,6 +44,11 @@ class programs:
         entry = self._run(self.find(("multiply/64x1024x1024",), threads), 0.01)
         return None if entry is None else 1e9 * entry["peak"]
 
+    def read_bandwidth(self, threads, seconds):
+        """Bytes/s at which this machine reads memory in order."""
+        entry = self._run(self.find(("memory_read",), threads), seconds)
+        return None if entry is None else entry["bytes_per_second"]
+
     def _path(self, program):
         return os.path.join(self.folder, program)
 

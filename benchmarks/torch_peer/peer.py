@@ -10,6 +10,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, field, replace
 
+from items import ITEMS
 from machine import cpu_flags
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -119,7 +120,10 @@ class peer:
 
 @dataclass
 class tuner:
-    """Finds the fastest environment per item at one thread count: BLAS first, then malloc, denormals, vector width, code."""
+    """Finds the fastest environment per item at one thread count: BLAS first, then malloc, denormals, vector width, code.
+
+    An item that takes seconds a step has one candidate a BLAS library: the fastest for the cheap item that it is tuned on.
+    """
 
     interpreter: str
     threads: int
@@ -128,11 +132,18 @@ class tuner:
     failed: list = field(default_factory=list)
 
     def best(self, items):
-        fastest = self._fastest(self._blas_candidates(), items)
+        blas = list(self._blas_candidates())
+        fastest = self._fastest(blas, [i for i in items if not i.tuned_on])
+        for name in dict.fromkeys(i.tuned_on for i in items if i.tuned_on):
+            one_each = [self._fastest([env for env in blas if env.blas == library], [ITEMS[name]])
+                        for library in dict.fromkeys(env.blas for env in blas)]
+            fastest |= self._fastest([found[name][1] for found in one_each if found], [i for i in items if i.tuned_on == name])
         chosen = {name: env for name, (_, env) in fastest.items()}
         for base in dict.fromkeys(chosen.values()):
             own = [i for i in items if chosen[i.name] == base]
-            again = self._fastest(self._further_candidates(base), own)
+            further = list(self._further_candidates(base))
+            again = self._fastest(further, [i for i in own if not i.tuned_on])
+            again |= self._fastest(further[1:], [i for i in own if i.tuned_on])
             for name, (rate, env) in again.items():
                 if rate > fastest[name][0]:
                     fastest[name] = (rate, env)
@@ -140,12 +151,12 @@ class tuner:
 
     def _fastest(self, candidates, items):
         out = {}
-        for env in candidates:
+        for env in candidates if items else ():
             try:
                 with peer(self.interpreter, env, self.threads) as p:
                     for i in items:
                         for variant in ("",) + i.variants if env.flush_denormal else ("",):
-                            rate = max(p.measure(i.name, self.seconds, variant) for _ in range(2))
+                            rate = max(p.measure(i.name, self.seconds, variant) for _ in range(1 if i.tuned_on else 2))
                             if rate > out.get(i.name, (0, None))[0]:
                                 out[i.name] = (rate, replace(env, variant=variant))
             except (RuntimeError, OSError) as error:  # e.g. a library that does not load: not a candidate here

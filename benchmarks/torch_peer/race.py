@@ -41,6 +41,7 @@ def run(item, probe, programs, default, tuned, env, rounds, seconds):
     while len(seen) < 2 * rounds and sum(quiet(r, probe) for r in seen) < rounds:
         time.sleep(0.3)  # idle threads of the peer's BLAS spin on for 0.1 s
         seen.append({"foreign": machine.busy_cores(0.1), "peak": probe(),
+                     "read": programs.read_bandwidth(probe.threads, 0.5) if item.bytes else None,
                      "ours": programs.rate(ours, item.step, item.counter, seconds),
                      "tuned": tuned.measure(item.name, seconds, env.variant),
                      "floor": programs.rate(floor, item.step, item.counter, seconds),
@@ -48,9 +49,9 @@ def run(item, probe, programs, default, tuned, env, rounds, seconds):
     kept = [r for r in seen if quiet(r, probe)]
     noisy = len(seen) - len(kept)
     used = kept if len(kept) > rounds // 2 else seen
-    row = {"item": item.name, "title": item.title, "threads": probe.threads, "unit": item.unit, "flops_per_item": item.flops,
+    row = {"item": item.name, "title": item.title, "threads": probe.threads, "unit": item.unit, "flops_per_item": item.flops, "bytes_per_item": item.bytes,
            "environment": str(env), "rounds": len(seen), "noisy": noisy, "noisy_used": noisy if used is seen else 0}
-    return row | {key: summary([r[key] for r in used]) for key in ("ours", "tuned", "floor", "default", "peak", "foreign")}
+    return row | {key: summary([r[key] for r in used]) for key in ("ours", "tuned", "floor", "default", "peak", "read", "foreign")}
 
 
 def quiet(r, probe):

@@ -61,6 +61,11 @@ def facts(result):
     yield f"modx {machine['modx'] or 'outside git'}; PyTorch {versions['torch']}; Python {versions['python']}; load before {machine['load_before']}"
     for threads, peak in result["peak"].items():
         yield f"FMA peak, {threads} thread(s): best {peak['best'] / 1e9:.1f} GFLOP/s, median {peak['median'] / 1e9:.1f}"
+    for row in result["rows"]:
+        if row["ours"] and row["read"]:
+            moved, best = median(row["ours"]) * row["bytes_per_item"], row["read"]["max"]
+            yield (f"{row['item']}, {row['threads']} thread(s): {row['bytes_per_item'] / 1e9:.2f} GB of weights an item, {moved / 1e9:.1f} GB/s, "
+                   f"{percent(moved / best)} % of the {best / 1e9:.1f} GB/s that memory_read reads")
     yield (f"default: only the number of threads is set, libblas={versions['system_blas']}; "
            "tuned: the fastest environment per item found by probing:")
     for row in result["rows"] + result["mnist"]:
