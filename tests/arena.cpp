@@ -47,6 +47,23 @@ TEST_CASE("an arena hands out aligned pieces that do not overlap") {
   CHECK(source.lent.empty());
 }
 
+TEST_CASE("rewinding takes back what was handed out since, and keeps the blocks") {
+  lender source;
+  modx::arena<lender> a(source);
+  a.bytes(1000);
+  const auto before = a.here();
+  void* const first = a.bytes(500);
+  a.bytes(3000000);  // another block
+  const std::size_t calls = source.calls;
+  for (int i = 0; i < 5; ++i) {
+    a.rewind(before);
+    CHECK(a.bytes(500) == first);
+    a.bytes(3000000);
+  }
+  CHECK(source.calls == calls);
+  CHECK(a.peak_bytes() < 3100000);
+}
+
 TEST_CASE("a second round of the same sizes borrows nothing, in one piece of memory") {
   lender source;
   modx::arena<lender> a(source);

@@ -46,6 +46,12 @@ class arena {
     return static_cast<T*>(bytes(n * sizeof(T)));
   }
   void reset();
+  /// How far memory is handed out; rewind(here()) later takes back what was handed out since, and keeps the blocks.
+  struct place {
+    std::size_t block, used, in_use;
+  };
+  place here() const { return {current_, used_, in_use_}; }
+  void rewind(place p) { current_ = p.block, used_ = p.used, in_use_ = p.in_use; }
   std::size_t allocations() const { return allocations_; }
   std::size_t peak_bytes() const { return peak_; }
 };

@@ -8,6 +8,7 @@
 #include <new>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace modx {
@@ -196,6 +197,9 @@ class tape {
   U* device(std::size_t n) {
     return device_.template array<U>(n);
   }
+  /// Device memory as it is; rewind(here()) later takes back what was handed out since: no tensor made since has values.
+  auto here() const { return device_.here(); }
+  void rewind(typename arena<B>::place p) { device_.rewind(p); }
   template <class U>
   U* host(std::size_t n) {
     return host_.template array<U>(n);
@@ -253,6 +257,8 @@ class tape {
   void*& routings() { return routings_; }
   /// Head of the list of what experts have put out in this step.
   void*& expert_outputs() { return outputs_; }
+  /// Both heads: when they change, something points to tensors of the tape from outside.
+  std::pair<const void*, const void*> records() const { return {routings_, outputs_}; }
 
   std::size_t allocations() const { return device_.allocations() + host_.allocations(); }
   std::size_t peak_bytes() const { return device_.peak_bytes() + host_.peak_bytes(); }

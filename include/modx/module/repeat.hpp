@@ -30,9 +30,29 @@ struct repeat {
     std::size_t size() const { return parts_.size(); }
     const auto& part(std::size_t i) const { return parts_.at(i); }
     var<B> forward(var<B> x) const { return forward_between(x, 0, parts_.size()); }
-    /// Runs parts [from, to): a frozen prefix is run once, the rest at each step.
+    /// Runs parts [from, to): a frozen prefix is run once, the rest at each step.  On a tape that records nothing, a
+    /// part's memory is taken back as soon as its result is copied, unless a routing record points into it.
     var<B> forward_between(var<B> x, std::size_t from, std::size_t to) const {
-      for (std::size_t i = from; i < to; ++i) x = parts_.at(i).forward(x);
+      typename B::scalar* results[2] = {};
+      for (std::size_t i = from; i < to; ++i) {
+        auto& t = x.on();
+        if (t.recording()) {
+          x = parts_.at(i).forward(x);
+          continue;
+        }
+        auto*& kept = results[i % 2];
+        if (!kept) kept = t.template device<typename B::scalar>(x.size());
+        const auto before = t.here();
+        const auto records = t.records();
+        const auto y = parts_.at(i).forward(x);
+        if (t.records() == records && y.rows() == x.rows()) {
+          t.backend().axpy(y.size(), 1, y.data(), 0, kept);
+          t.rewind(before);
+          x = t.tensor(kept, y.rows(), y.columns());
+        } else {
+          x = y, results[0] = results[1] = nullptr;
+        }
+      }
       return x;
     }
   };
