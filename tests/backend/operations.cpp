@@ -389,6 +389,26 @@ TEST_CASE("backend: large operations have the same bits for any number of thread
   for (const auto& out : all) CHECK(out == all[0]);
 }
 
+TEST_CASE("backend: memory of every size is aligned, one's own, and given back") {
+  cpu b{1, 1};
+  constexpr std::size_t large = std::size_t{1} << 21;
+  std::vector<std::pair<std::byte*, std::size_t>> blocks;
+  for (const std::size_t n : {std::size_t{0}, std::size_t{1}, large - 1, large, large + 1, 3 * large - 5, 5 * large + 70000}) {
+    auto* p = static_cast<std::byte*>(b.allocate(n));
+    CHECK(reinterpret_cast<std::uintptr_t>(p) % 64 == 0);
+    std::fill_n(p, n, std::byte(blocks.size()));
+    blocks.emplace_back(p, n);
+  }
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const auto [p, n] = blocks[i];
+    CHECK(std::all_of(p, p + n, [&](std::byte v) { return v == std::byte(i); }));
+  }
+  for (const auto& [p, n] : blocks) b.deallocate(p, n);
+  for (int i = 0; i < 100000; ++i) b.deallocate(b.allocate(std::size_t{1} << 32), std::size_t{1} << 32);  // 400 TiB if kept
+  CHECK_THROWS_AS(b.allocate(std::size_t{1} << 60), std::bad_alloc);
+  CHECK_THROWS_AS(b.allocate(~std::size_t{0}), std::bad_alloc);
+}
+
 TEST_CASE("backend: threads, seeds and draws") {
   cpu b{5, 3};
   CHECK(b.threads() == 3);

@@ -59,22 +59,43 @@ matrix<T> basic_cpu<T>::normal(std::size_t rows, std::size_t cols, T sd) {
 }
 
 namespace kernels {
-/// Large blocks start on a 2 MiB page and ask for such pages: fewer misses of the TLB.
+inline constexpr std::align_val_t block_alignment{64};
+#if defined(__linux__)
+/// Large blocks come from the system, on 2 MiB pages where it has them (fewer misses of the TLB): of the heap's, a block
+/// aligned so costs another 2 MiB, and what is freed between two of them stays resident.
 inline constexpr std::size_t large_page = std::size_t(1) << 21;
-inline std::align_val_t alignment_of(std::size_t bytes) { return std::align_val_t(bytes < large_page ? 64 : large_page); }
+inline std::size_t mapped_size(std::size_t bytes) { return (bytes + 0xffff) & ~std::size_t(0xffff); }  // whole pages, of 64 KiB at most
+inline void* map_large(std::size_t bytes) {
+  const std::size_t size = mapped_size(bytes), with_slack = size + large_page;
+  if (with_slack < bytes) throw std::bad_alloc();
+  void* all = ::mmap(nullptr, with_slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (all == MAP_FAILED) throw std::bad_alloc();
+  auto* begin = static_cast<std::byte*>(all);
+  const std::size_t before = (large_page - reinterpret_cast<std::uintptr_t>(begin) % large_page) % large_page;
+  if (before) ::munmap(begin, before);
+  if (before < large_page) ::munmap(begin + before + size, large_page - before);
+  static_cast<void>(::madvise(begin + before, size, MADV_HUGEPAGE));
+  return begin + before;
+}
+#endif
 }  // namespace kernels
 
 template <class T>
 void* basic_cpu<T>::allocate(std::size_t bytes) {
-  void* p = ::operator new(std::max<std::size_t>(bytes, 1), kernels::alignment_of(bytes));
 #if defined(__linux__)
-  if (bytes >= kernels::large_page) static_cast<void>(madvise(p, bytes, MADV_HUGEPAGE));
+  if (bytes >= kernels::large_page) return kernels::map_large(bytes);
 #endif
-  return p;
+  return ::operator new(std::max<std::size_t>(bytes, 1), kernels::block_alignment);
 }
 template <class T>
 void basic_cpu<T>::deallocate(void* p, std::size_t bytes) noexcept {
-  ::operator delete(p, kernels::alignment_of(bytes));
+#if defined(__linux__)
+  if (p && bytes >= kernels::large_page) {
+    ::munmap(p, kernels::mapped_size(bytes));
+    return;
+  }
+#endif
+  ::operator delete(p, kernels::block_alignment);
 }
 template <class T>
 void basic_cpu<T>::upload(void* device, const void* host, std::size_t bytes) {
