@@ -7,6 +7,7 @@
 #include <modx/io/qwen3_folder.hpp>
 #include <modx/io/safetensors_writer.hpp>
 #include <modx/loss/cross_entropy.hpp>
+#include <modx/module/linear.hpp>
 #include <modx/optimizer/adamw.hpp>
 #include <modx/train.hpp>
 #include <optional>
@@ -133,6 +134,29 @@ TEST_CASE("qwen3: frozen in bfloat16 it computes the same with rounded weights, 
     }
     CHECK(contains(message([&] { modx::io::load_qwen3(backend, *folder / name, blocks + 1); }), "trained blocks"));
   }
+}
+
+TEST_CASE("qwen3: weights of several parts, larger than what is read at once, are frozen to the same numbers") {
+  const temp_folder folder;
+  const std::size_t k = 16, rows[] = {70003, 70005};  // parts meet inside a panel, and no slab ends where one does
+  std::vector<float> values[2];
+  std::vector<modx::io::tensor_entry> entries;
+  for (const std::size_t i : {0, 1}) {
+    for (std::size_t n = 0; n < rows[i] * k; ++n) values[i].push_back(float(int((n * 37 + n / 255 * 11 + i) % 255) - 127) / 64);  // exact in bfloat16
+    entries.push_back({i ? "b" : "a", modx::io::dtype::f32, {rows[i], k}, std::as_bytes(std::span(values[i]))});
+  }
+  modx::io::write_safetensors(folder / "model.safetensors", entries);
+  modx::cpu backend{1, 2};
+  auto m = modx::build(backend, modx::module::linear{.bias = false}, {.in = k, .out = rows[0] + rows[1]}, modx::to_be_loaded);
+  modx::io::hf_weights<float> w(folder.path());
+  w.plan(m.find("weight"), {{"a", rows[0], k}, {"b", rows[1], k}}, modx::io::hf_layout::turned, true);
+  w.load();
+  const auto found = m.find("weight").host();
+  std::size_t wrong = 0;
+  for (std::size_t c = 0; c < found.cols; ++c)
+    for (std::size_t r = 0; r < k; ++r)
+      wrong += found(r, c) != (c < rows[0] ? values[0][c * k + r] : values[1][(c - rows[0]) * k + r]);
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("qwen3: perturbing a token changes nothing before it, and everything trains") {

@@ -75,8 +75,25 @@ class hf_weights {
     t.file->read_part(t.entry.name, from * size_of(t.entry.type), bytes);
     auto part = t.entry;
     part.bytes = bytes;
-    const auto floats = to_floats(part);
-    return {floats.begin(), floats.end()};
+    auto floats = to_floats(part);
+    if constexpr (std::is_same_v<T, float>) {
+      return floats;
+    } else {
+      return {floats.begin(), floats.end()};
+    }
+  }
+  /// Rows [from, from + n) of the parts one below the other.
+  static std::vector<T> rows(const step& s, std::size_t from, std::size_t n) {
+    std::vector<T> all;
+    for (std::size_t i = 0, first = 0; i < s.parts.size(); first += s.shapes[i++].rows) {
+      const auto& shape = s.shapes[i];
+      const std::size_t begin = std::max(from, first), end = std::min(from + n, first + shape.rows);
+      if (begin >= end) continue;
+      auto some = read(*s.parts[i], (begin - first) * shape.cols, (end - begin) * shape.cols);
+      if (end - begin == n) return some;
+      all.insert(all.end(), some.begin(), some.end());
+    }
+    return all;
   }
   /// The whole value of a parameter.
   template <class B>
@@ -198,19 +215,16 @@ template <class B>
 void hf_weights<T>::put(const step& s, parameter<B>& p) {
   if constexpr (requires { p.backend().bf16_panel(); }) {
     if (s.frozen) {
-      // In the file a row is an output: a column of x W, or of x table^T.
+      // In the file a row is an output: a column of x W, or of x table^T.  A few MB at a time: this is the peak of memory.
       auto& b = p.backend();
       auto* panels = p.freeze_bf16(s.layout == hf_layout::table);
-      const std::size_t k = s.shapes[0].cols;
-      if (s.parts.size() > 1) {  // parts may meet inside a panel
-        const auto all = value(s, p);
-        return b.pack_bf16(k, 0, p.cols(), matrix_view<T>::plain(all.data(), p.cols()), panels);
-      }
-      const std::size_t rows = s.shapes[0].rows, slab = b.bf16_panel() * 256;
-      for (std::size_t r = 0; r < rows; r += slab) {
-        const std::size_t n = std::min(slab, rows - r);
-        const auto part = read(*s.parts[0], r * k, n * k);
-        b.pack_bf16(k, r, n, matrix_view<T>::transposed(part.data(), k), panels);
+      const std::size_t k = s.shapes[0].cols, panel = b.bf16_panel(), slab = panel * std::max<std::size_t>(1, (1u << 20) / (panel * k));
+      std::size_t total = 0;
+      for (const auto& shape : s.shapes) total += shape.rows;
+      for (std::size_t r = 0; r < total; r += slab) {
+        const std::size_t n = std::min(slab, total - r);
+        const auto some = rows(s, r, n);
+        b.pack_bf16(k, r, n, matrix_view<T>::transposed(some.data(), k), panels);
       }
       return;
     }
