@@ -6,7 +6,6 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -258,24 +257,6 @@ void activations(benchmark::State& state, activation act) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(n));
 }
 
-/// Reads 1 GiB in order, a share a thread: what weights that no cache holds can at best be read with.
-void memory_read(benchmark::State& state) {
-  constexpr std::size_t n = std::size_t{1} << 28, tile = 4096;
-  thread_pool pool(static_cast<int>(state.range(0)));
-  const buffer data(n);
-  std::vector<std::uint32_t> sums(n / tile);
-  for (auto _ : state) {
-    pool.run(n / tile, [&](std::size_t t) {
-      std::uint32_t sum = 0;
-      for (std::size_t i = t * tile; i < (t + 1) * tile; ++i) sum += std::bit_cast<std::uint32_t>(data.get()[i]);
-      sums[t] = sum;
-    });
-    benchmark::DoNotOptimize(sums.data());
-    benchmark::ClobberMemory();
-  }
-  state.SetBytesProcessed(state.iterations() * std::int64_t{4} * std::int64_t{n});
-}
-
 [[maybe_unused]] const bool registered = [] {
   const auto add = [](const std::string& name, int most, auto f) {
     auto* b = benchmark::RegisterBenchmark(name.c_str(), f);
@@ -298,7 +279,6 @@ void memory_read(benchmark::State& state) {
   add("conv/forward", 2, [](benchmark::State& state) { convolve(state, true, false); });
   add("conv/backward", 2, [](benchmark::State& state) { convolve(state, false, true); });
   add("conv/both", 2, [](benchmark::State& state) { convolve(state, true, true); });
-  add("memory_read", 2, memory_read);
   benchmark::RegisterBenchmark("activate/gelu", activations, activation::gelu);
   benchmark::RegisterBenchmark("activate/silu", activations, activation::silu);
   benchmark::RegisterBenchmark("activate/tanh", activations, activation::tanh);
