@@ -9,7 +9,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <new>
+#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
@@ -17,6 +20,10 @@
 
 #include "modx/backend/cpu/conv.hpp"
 #include "modx/backend/cpu/gemm.hpp"
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace {
 
@@ -257,6 +264,31 @@ void activations(benchmark::State& state, activation act) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(n));
 }
 
+/// Reads 1 GiB in order, a share a thread: what weights that no cache holds can at best be read with.
+void memory_read(benchmark::State& state) {
+  constexpr std::size_t n = std::size_t{1} << 28, tile = 65536;
+  thread_pool pool(static_cast<int>(state.range(0)));
+  const std::unique_ptr<std::uint32_t, decltype(&std::free)> memory(static_cast<std::uint32_t*>(std::aligned_alloc(1u << 21, 4 * n)), &std::free);
+  auto* const data = memory.get();
+#if defined(__linux__)
+  ::madvise(data, 4 * n, MADV_HUGEPAGE);  // large pages, as weights have
+#endif
+  std::iota(data, data + n, 0u);
+  std::vector<std::uint32_t> sums(n / tile);
+  for (auto _ : state) {
+    pool.run(n / tile, [&](std::size_t t) {  // four streams: one alone is slower
+      constexpr std::size_t quarter = tile / 4;
+      const auto* x = data + t * tile;
+      std::uint32_t sum = 0;
+      for (std::size_t i = 0; i < quarter; ++i) sum += x[i] + x[i + quarter] + x[i + 2 * quarter] + x[i + 3 * quarter];
+      sums[t] = sum;
+    });
+    benchmark::DoNotOptimize(sums.data());
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * std::int64_t{4} * std::int64_t{n});
+}
+
 [[maybe_unused]] const bool registered = [] {
   const auto add = [](const std::string& name, int most, auto f) {
     auto* b = benchmark::RegisterBenchmark(name.c_str(), f);
@@ -279,6 +311,7 @@ void activations(benchmark::State& state, activation act) {
   add("conv/forward", 2, [](benchmark::State& state) { convolve(state, true, false); });
   add("conv/backward", 2, [](benchmark::State& state) { convolve(state, false, true); });
   add("conv/both", 2, [](benchmark::State& state) { convolve(state, true, true); });
+  add("memory_read", 2, memory_read);
   benchmark::RegisterBenchmark("activate/gelu", activations, activation::gelu);
   benchmark::RegisterBenchmark("activate/silu", activations, activation::silu);
   benchmark::RegisterBenchmark("activate/tanh", activations, activation::tanh);

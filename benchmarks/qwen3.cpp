@@ -1,11 +1,9 @@
-// Qwen3-0.6B's shape with random weights frozen in bfloat16: encoding, prefill and decoding, and the reading of memory that bounds decoding.
+// Qwen3-0.6B's shape with random weights frozen in bfloat16: encoding, prefill and decoding.
 #include <benchmark/benchmark.h>
 
 #include <modx/backend/cpu.hpp>
-#include <modx/backend/cpu/thread_pool.hpp>
 #include <modx/model/generate.hpp>
 #include <modx/model/qwen3.hpp>
-#include <numeric>
 
 namespace {
 
@@ -70,28 +68,10 @@ void qwen3_decode(benchmark::State& state) {
   state.counters["bytes/s"] = benchmark::Counter(double(state.iterations()) * 64 * double(bytes), benchmark::Counter::kIsRate);
 }
 
-/// Reads 1 GiB in order, a share a thread: what weights that no cache holds can at best be read with.
-void memory_read(benchmark::State& state) {
-  constexpr std::size_t n = std::size_t{1} << 28, tile = 65536;
-  modx::kernels::thread_pool pool(int(state.range(0)));
-  cpu memory(1, 1);  // large pages, as weights have
-  auto* const data = static_cast<std::uint32_t*>(memory.allocate(4 * n));
-  std::iota(data, data + n, 0u);
-  std::vector<std::uint32_t> sums(n / tile);
-  for (auto _ : state) {
-    pool.run(n / tile, [&](std::size_t t) { sums[t] = std::accumulate(data + t * tile, data + (t + 1) * tile, 0u); });
-    benchmark::DoNotOptimize(sums.data());
-    benchmark::ClobberMemory();
-  }
-  memory.deallocate(data, 4 * n);
-  state.SetBytesProcessed(state.iterations() * std::int64_t{4} * std::int64_t{n});
-}
-
 #define MODX_BENCHMARK(f) BENCHMARK(f)->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime()->MeasureProcessCPUTime()
 MODX_BENCHMARK(qwen3_encode);
 MODX_BENCHMARK(qwen3_prefill);
 MODX_BENCHMARK(qwen3_decode);
-MODX_BENCHMARK(memory_read);
 
 }  // namespace
 
