@@ -95,8 +95,8 @@ class peer:
                                         stderr=subprocess.PIPE, text=True)
         self.hello = self._answer()
 
-    def measure(self, item, seconds, variant=""):
-        self.process.stdin.write(json.dumps({"item": item, "seconds": seconds, "variant": variant}) + "\n")
+    def measure(self, item, seconds, variant="", cold=False):
+        self.process.stdin.write(json.dumps({"item": item, "seconds": seconds, "variant": variant, "cold": cold}) + "\n")
         self.process.stdin.flush()
         return self._answer()["items_per_second"]
 
@@ -156,7 +156,7 @@ class tuner:
                 with peer(self.interpreter, env, self.threads) as p:
                     for i in items:
                         for variant in ("",) + i.variants if env.flush_denormal else ("",):
-                            rate = max(p.measure(i.name, self.seconds, variant) for _ in range(1 if i.tuned_on else 2))
+                            rate = max(p.measure(i.name, self.seconds, variant, bool(i.tuned_on)) for _ in range(1 if i.tuned_on else 2))
                             if rate > out.get(i.name, (0, None))[0]:
                                 out[i.name] = (rate, replace(env, variant=variant))
             except (RuntimeError, OSError) as error:  # e.g. a library that does not load: not a candidate here

@@ -258,7 +258,7 @@ BUILDERS = {"mlp_sgd": mlp("sgd"), "mlp_adamw": mlp("adamw"), "cnn_sgd": cnn("sg
 
 
 def measure(step, seconds, items, warm, long):
-    """Mean rate over at least `seconds` and three steps, after two steps to warm up; a long one's: one step, after one that it had."""
+    """Mean rate over at least `seconds` and three steps, after two to warm up; of a long one, one step is enough, and one `warm`s it up."""
     for _ in range(1 - warm if long else 2):
         step()
     steps, begin = 0, time.perf_counter()
@@ -275,8 +275,8 @@ def serve():
     for line in sys.stdin:
         request = json.loads(line)
         name, variant = request["item"], request.get("variant", "")
-        warm = (name, variant) in built
-        if not warm:
+        warm = request.get("cold", False) or (name, variant) in built
+        if (name, variant) not in built:
             torch.manual_seed(1)
             built[name, variant] = (BUILDERS.get(name) or products(name))(variant)
         answer = measure(built[name, variant], request["seconds"], ITEMS[name].step, warm, bool(ITEMS[name].tuned_on))
