@@ -1,8 +1,7 @@
 // The language model under the heads: a tiny Qwen3 trained on the spot, or a folder's; and its hidden states, computed once a text.
 #pragma once
 #include <modx/io/hidden_dataset.hpp>
-#include <modx/io/qwen3_folder.hpp>
-#include <modx/text/tokenizer.hpp>
+#include <modx/text/qwen3_tokenizer.hpp>
 
 #include "../arithmetic/causal.hpp"
 #include "../arithmetic/digit_tokenizer.hpp"
@@ -34,14 +33,8 @@ inline std::string sum_of_files(const std::filesystem::path& folder, std::string
 
 template <modx::Backend B>
 backbone<B> load_backbone(B& backend, const std::filesystem::path& folder, std::size_t trained) {
-  if (!std::filesystem::is_directory(folder))
-    throw modx::error("--backbone " + folder.string(), "a folder with config.json, tokenizer.json and model.safetensors", "no such folder");
-  auto tokenizer = std::make_shared<modx::text::tokenizer>(folder / "tokenizer.json");
-  auto model = modx::io::load_qwen3(backend, folder, trained);
-  if (tokenizer->size() > model.spec().vocabulary)
-    throw modx::error((folder / "tokenizer.json").string(), "at most " + std::to_string(model.spec().vocabulary) + " ids, as config.json says",
-                      std::to_string(tokenizer->size()));
-  return {std::move(model),
+  auto tokenizer = std::make_shared<modx::text::tokenizer>(modx::text::qwen3_tokenizer(folder));
+  return {modx::io::load_qwen3(backend, folder, trained),
           [tokenizer](const std::string& text) {
             token_ids ids;
             for (const auto id : tokenizer->encode(text, {.added = modx::text::added_tokens::none})) ids.push_back(std::int32_t(id));

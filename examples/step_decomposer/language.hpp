@@ -3,9 +3,8 @@
 #pragma once
 #include <modx/backend/cpu.hpp>
 #include <modx/io/interrupt.hpp>
-#include <modx/io/qwen3_folder.hpp>
 #include <modx/io/stage_runner.hpp>
-#include <modx/text/tokenizer.hpp>
+#include <modx/text/qwen3_tokenizer.hpp>
 
 #include "../arithmetic/causal.hpp"
 #include "../arithmetic/digit_tokenizer.hpp"
@@ -35,7 +34,7 @@ inline codec digits() {
 }
 /// tokenizer.json of a folder; a program ends with the first token that ends a generation there.
 inline codec of_folder(const std::filesystem::path& folder) {
-  const auto t = std::make_shared<modx::text::tokenizer>(folder / "tokenizer.json");
+  const auto t = std::make_shared<modx::text::tokenizer>(modx::text::qwen3_tokenizer(folder));
   const auto stop = modx::io::read_generation_config(folder).stop;
   if (stop.empty()) throw modx::error(folder.string(), "an \"eos_token_id\", which ends a program", "none");
   return {[t](const std::string& text) { return t->encode(text, {.added = modx::text::added_tokens::none}); },

@@ -57,11 +57,6 @@ struct writer {
   }
   writer(modx::cpu& backend, const options& o)
       : tokens(o.backbone.empty() ? digits() : of_folder(o.backbone)), model(make(backend, o, tokens)) {
-    if (tokens.vocabulary > model.spec().vocabulary)
-      throw modx::error(
-          o.backbone,
-          "a tokenizer of at most " + std::to_string(model.spec().vocabulary) + " ids, as config.json says",
-          std::to_string(tokens.vocabulary));
     if (o.backbone.empty()) return;
     trained = {"norm.weight"};
     for (std::size_t i = model.spec().blocks - o.trained_blocks; i < model.spec().blocks; ++i)

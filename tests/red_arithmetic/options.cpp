@@ -74,7 +74,7 @@ TEST_CASE("red_arithmetic refuses wrong options with exit 2, and what can't be d
   fails({"--samples", "12"}, "--samples 12: expected questions of every domain in the test part, found none with answers 2-20");
   fails({"--val-ratio", "0"}, "questions of every domain in the validation part");
   fails({"--device", "cuda"}, "--device cuda");
-  fails({"--backbone", (folder / "absent").string()}, "--backbone " + (folder / "absent").string());
+  fails({"--backbone", (folder / "absent").string()}, (folder / "absent").string() + ": expected a folder with config.json");
 }
 
 TEST_CASE("red_arithmetic: an earlier run is refused without --resume, and with it under other options") {
