@@ -156,7 +156,11 @@ TEST_CASE("safetensors: 100,000 tensors parse in a second", "[io]") {
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   CHECK(f.list().size() == 100'000);
   CHECK(f.find("w99999") != nullptr);
-  CHECK(took.count() < 2.0);  // sanitizers and busy machines included; about 0.1 s
+#if defined(__SANITIZE_ADDRESS__)
+  CHECK(took.count() < 60.0);  // nothing is optimised there: 8 s
+#else
+  CHECK(took.count() < 2.0);  // busy machines included; about 0.1 s
+#endif
 }
 
 TEST_CASE("safetensors: every truncation is refused, every bit flip is refused or read back equal", "[io]") {
