@@ -270,6 +270,7 @@ void memory_read(benchmark::State& state) {
   thread_pool pool(static_cast<int>(state.range(0)));
   const std::unique_ptr<std::uint32_t, decltype(&std::free)> memory(static_cast<std::uint32_t*>(std::aligned_alloc(1u << 21, 4 * n)), &std::free);
   auto* const data = memory.get();
+  if (!data) return state.SkipWithError("1 GiB of memory is not to be had");
 #if defined(__linux__)
   ::madvise(data, 4 * n, MADV_HUGEPAGE);  // large pages, as weights have
 #endif
