@@ -1,4 +1,6 @@
 // What a run of red_arithmetic leaves, by task, profile and backbone: files, modes, figures that add up, checks that hold.
+#include <set>
+
 #include "catch.hpp"
 #include "small.hpp"
 #include "text/small_qwen3.hpp"
@@ -69,6 +71,19 @@ TEST_CASE("a fair run of addition: every mode, no question in two parts, and its
   CHECK(contains(report, "Answers 41-60"));
   CHECK(contains(report, "In training too: 0"));
   CHECK_FALSE(contains(report, "igits"));
+  const std::string opening = "<script type=\"application/json\">";
+  std::size_t modes = 0;
+  for (auto at = report.find(opening); at != std::string::npos; at = report.find(opening, at + 1)) {
+    const auto begin = at + opening.size();
+    std::set<int> colours;
+    std::size_t bars = 0;
+    const auto chart = nlohmann::json::parse(report.substr(begin, report.find("</script>", begin) - begin));
+    for (const auto& series : chart.at("series"))
+      if (series.at("type") == "bar") ++bars, colours.insert(series.at("colour").get<int>());
+    CHECK(colours.size() == bars);  // a mode, a colour
+    modes = std::max(modes, bars);
+  }
+  CHECK(modes == fair_modes.size());
   CHECK(m.at("backbone_acc").at("values").size() == 2);
   CHECK(contains(report, "the backbone itself is right on"));
 }

@@ -38,14 +38,20 @@ struct context {
   }
 };
 
-/// A mode keeps its colour in every chart.
+/// A mode keeps its colour in every chart, and the well-known ones in every report; the others take those that are free.
 inline int colour(const context& c, const std::string& mode) {
   static const std::vector<std::string> fixed{"base",      "moe",       "red",    "uniform", "red_hidden",
                                               "all_fixed", "moe_joint", "oracle", "global",  "dense_control"};
   const auto at = std::ranges::find(fixed, mode);
   if (at != fixed.end()) return static_cast<int>(at - fixed.begin());
-  const auto mine = std::ranges::find(c.modes, mode, [](const auto& m) { return m.first; });
-  return static_cast<int>(mine - c.modes.begin());
+  std::size_t next = 0;
+  for (const auto& m : c.modes) {
+    if (std::ranges::find(fixed, m.first) != fixed.end()) continue;
+    while (next < fixed.size() && c.has(fixed[next])) ++next;
+    if (m.first == mode) break;
+    ++next;
+  }
+  return static_cast<int>(next);
 }
 
 inline std::vector<modx::io::column> with_domains(const context& c, std::vector<modx::io::column> columns,

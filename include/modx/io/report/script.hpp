@@ -38,6 +38,13 @@ inline constexpr std::string_view script = R"js(
       : v !== 0 && (Math.abs(v) >= 1e5 || Math.abs(v) < 1e-4)
         ? v.toExponential(2)
         : v.toFixed(4);
+  // Colour i of the palette; after its last, all come again, half way to the text's.
+  const colourOf = (ink, i) => {
+    const base = ink.colours[i % ink.colours.length];
+    if (i < ink.colours.length) return base;
+    const part = (hex, k) => parseInt(hex.slice(k, k + 2), 16);
+    return "rgb(" + [1, 3, 5].map(k => Math.round((part(base, k) + part(ink.text, k)) / 2)).join(",") + ")";
+  };
   const safe = s => String(s).replace(/[&<>"']/g, c => "&#" + c.charCodeAt(0) + ";");
   const list = x => (x === undefined ? [] : Array.isArray(x) ? x : [x]);
   const last = v => (Array.isArray(v) ? v[v.length - 1] : v);
@@ -234,7 +241,7 @@ inline constexpr std::string_view script = R"js(
           "</b>";
     if (ramped) Object.assign(option.visualMap, { inRange: { color: ink.ramp } });
     for (const s of list(option.series)) {
-      const colour = ink.colours[(s.colour || 0) % ink.colours.length],
+      const colour = colourOf(ink, s.colour || 0),
         id = String(s.id || "");
       if (s.type === "bar")
         Object.assign(s, {

@@ -58,14 +58,17 @@ inline std::string html_table(const table& t) {
   std::vector<double> best_of;
   for (std::size_t c = 0; c < t.columns.size(); ++c) {
     double winner = NAN;
+    bool differ = false;  // a column of equals has no best
     for (const row& r : t.rows) {
       if (r.cells.size() != t.columns.size())
         throw error("io::table", std::to_string(t.columns.size()) + " cells in a row",
                     std::to_string(r.cells.size()));
       const double v = r.cells[c].value, sign = t.columns[c].mark == best::lowest ? -1 : 1;
-      if (r.competes && !std::isnan(v) && !(sign * v <= sign * winner)) winner = v;
+      if (!r.competes || std::isnan(v)) continue;
+      differ = differ || (!std::isnan(winner) && v != winner);
+      if (!(sign * v <= sign * winner)) winner = v;
     }
-    best_of.push_back(t.columns[c].mark == best::none || t.rows.size() < 2 ? NAN : winner);
+    best_of.push_back(t.columns[c].mark == best::none || !differ ? NAN : winner);
   }
   const auto numeric = [&](std::size_t c) { return !t.rows.empty() && t.rows.front().cells[c].numeric; };
   std::string html = "<figure><div class=\"wide\"><table><thead><tr>";
