@@ -7,6 +7,9 @@
 
 #include "catch.hpp"
 #include "support.hpp"
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 using namespace modx;
 
@@ -396,6 +399,10 @@ TEST_CASE("backend: memory of every size is aligned, one's own, and given back")
   for (const std::size_t n : {std::size_t{0}, std::size_t{1}, large - 1, large, large + 1, 3 * large - 5, 5 * large + 70000}) {
     auto* p = static_cast<std::byte*>(b.allocate(n));
     CHECK(reinterpret_cast<std::uintptr_t>(p) % 64 == 0);
+#if defined(__SANITIZE_ADDRESS__)
+    if (n) CHECK_FALSE(__asan_address_is_poisoned(p + n - 1));
+    CHECK(__asan_address_is_poisoned(p + std::max<std::size_t>(n, 1)));
+#endif
     std::fill_n(p, n, std::byte(blocks.size()));
     blocks.emplace_back(p, n);
   }
