@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Times the same work in modx and in a tuned PyTorch, interleaved in one run, and prints both with ratios and floors.
 
-    compare_torch.py {mlp,cnn,moe,gemm,lm,qwen3,mnist,all} [--threads 1 2] [--json FILE] [--markdown FILE]
+    compare_torch.py {mlp,cnn,moe,gemm,lm,qwen3,bf16,mnist,all} [--threads 1 2] [--json FILE] [--markdown FILE]
 
 modx's side: BUILD/benchmarks/{train_step,kernels,qwen3} and, for mnist, BUILD/examples/red_mnist (preset cpu).
 The peer is probed under several environments (BLAS library and kernel, malloc, denormals, vector width, memory format)
-and the fastest is used for each item; the default environment is reported beside it.
+and the fastest is used for each item; the default environment is reported beside it.  `bf16` has modx's products in bfloat16, on AMX;
+`all` leaves it out where there is none.
 Exit status: 0 measured, 77 PyTorch is not installed, 2 something needed is missing, 1 a program failed.
 """
 import argparse
@@ -119,7 +120,7 @@ def main():
     if interpreter is None:
         print("skipped: no Python with PyTorch was found (Debian: python3-torch)")
         return 77
-    items = [i for i in ITEMS.values() if o.work in (i.group, "all")]
+    items = [i for i in ITEMS.values() if o.work == i.group or o.work == "all" and (i.group != "bf16" or "amx_bf16" in machine.cpu_flags())]
     lacking = list(missing(o, items))
     if lacking:
         say("compare_torch.py: missing: " + "; ".join(lacking))

@@ -1,4 +1,4 @@
-// Qwen3-0.6B's shape with random weights frozen in bfloat16: encoding, prefill and decoding.
+// Qwen3-0.6B's shape with random weights frozen in bfloat16: encoding, prefill and decoding, products in float or in bfloat16.
 #include <benchmark/benchmark.h>
 
 #include <modx/backend/cpu.hpp>
@@ -10,7 +10,7 @@ namespace {
 using modx::cpu;
 
 /// The model, made once: 1.2 GB.
-modx::model<modx::qwen3, cpu>& shared(int threads) {
+modx::model<modx::qwen3, cpu>& shared(int threads, bool bf16) {
   static cpu backend(1, 1);
   static auto model = [] {
     const modx::qwen3 spec;
@@ -32,6 +32,7 @@ modx::model<modx::qwen3, cpu>& shared(int threads) {
     return m;
   }();
   if (backend.threads() != threads) backend.set_threads(threads);
+  backend.use_bf16(bf16);
   return model;
 }
 modx::matrix<float> ids(std::size_t n) {
@@ -40,8 +41,11 @@ modx::matrix<float> ids(std::size_t n) {
   return x;
 }
 
-void hidden(benchmark::State& state, std::size_t texts, std::size_t length, bool head) {
-  auto& m = shared(int(state.range(0)));
+void label(benchmark::State& state, bool bf16) {
+  if (bf16) state.SetLabel(cpu::bf16_engine());
+}
+void hidden(benchmark::State& state, bool bf16, std::size_t texts, std::size_t length, bool head) {
+  auto& m = shared(int(state.range(0)), bf16);
   const std::vector<std::size_t> lengths(texts, length);
   const auto x = ids(texts * length);
   auto& t = m.tape_of_step();
@@ -55,23 +59,36 @@ void hidden(benchmark::State& state, std::size_t texts, std::size_t length, bool
   }
   t.reset();
   state.SetItemsProcessed(state.iterations() * std::int64_t(texts * length));
+  label(state, bf16);
 }
-void qwen3_encode(benchmark::State& s) { hidden(s, 16, 32, false); }
-void qwen3_prefill(benchmark::State& s) { hidden(s, 1, 512, true); }
-void qwen3_decode(benchmark::State& state) {
-  auto& m = shared(int(state.range(0)));
+template <bool bf16>
+void encode(benchmark::State& s) {
+  hidden(s, bf16, 16, 32, false);
+}
+template <bool bf16>
+void prefill(benchmark::State& s) {
+  hidden(s, bf16, 1, 512, true);
+}
+template <bool bf16>
+void decode(benchmark::State& state) {
+  auto& m = shared(int(state.range(0)), bf16);
   const std::vector<std::vector<std::int32_t>> prompt = {{7}};
   for (auto _ : state) benchmark::DoNotOptimize(modx::generate(m, prompt, {.max_tokens = 64}).data());
   state.SetItemsProcessed(state.iterations() * 64);
   std::size_t bytes = 0;
   for (auto* p : m.parameters()) bytes += p->size() * (p->bf16() ? 2 : 4);
   state.counters["bytes/s"] = benchmark::Counter(double(state.iterations()) * 64 * double(bytes), benchmark::Counter::kIsRate);
+  label(state, bf16);
 }
 
-#define MODX_BENCHMARK(f) BENCHMARK(f)->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime()->MeasureProcessCPUTime()
-MODX_BENCHMARK(qwen3_encode);
-MODX_BENCHMARK(qwen3_prefill);
-MODX_BENCHMARK(qwen3_decode);
+#define MODX_BENCHMARK(name, f) \
+  BENCHMARK(f)->Name(name)->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime()->MeasureProcessCPUTime()
+MODX_BENCHMARK("qwen3_encode", encode<false>);
+MODX_BENCHMARK("qwen3_prefill", prefill<false>);
+MODX_BENCHMARK("qwen3_decode", decode<false>);
+MODX_BENCHMARK("qwen3_encode_bf16", encode<true>);
+MODX_BENCHMARK("qwen3_prefill_bf16", prefill<true>);
+MODX_BENCHMARK("qwen3_decode_bf16", decode<true>);
 
 }  // namespace
 

@@ -55,13 +55,17 @@ auto moe() {
   return m::mixture{.experts = modx::expert::mlp{.hidden = 1024}, .router = modx::router::top_k{.k = 2},
                     .combiner = modx::combiner::softmax{}, .n_experts = 8};
 }
-void moe_forward(benchmark::State& state) {
+void moe_forward_on(benchmark::State& state, bool bf16) {
   cpu backend(1, int(state.range(0)));
+  backend.use_bf16(bf16);
+  if (bf16) state.SetLabel(cpu::bf16_engine());
   auto model = modx::build(backend, moe(), {256, 256});
   const auto x = backend.normal(1024, 256);
   for (auto _ : state) benchmark::DoNotOptimize(model.predict(x).data.data());
   state.SetItemsProcessed(state.iterations() * 1024);
 }
+void moe_forward(benchmark::State& state) { moe_forward_on(state, false); }
+void moe_forward_bf16(benchmark::State& state) { moe_forward_on(state, true); }
 /// Gradients of sum(y) with respect to input and parameters; weights are packed anew each time, as after an update.
 void moe_forward_backward(benchmark::State& state) {
   cpu backend(1, int(state.range(0)));
@@ -112,6 +116,7 @@ MODX_BENCHMARK(cnn_sgd);
 MODX_BENCHMARK(cnn_adamw);
 MODX_BENCHMARK(cnn_forward);
 MODX_BENCHMARK(moe_forward);
+MODX_BENCHMARK(moe_forward_bf16);
 MODX_BENCHMARK(moe_forward_backward);
 MODX_BENCHMARK(lm_adamw);
 

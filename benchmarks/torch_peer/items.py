@@ -1,5 +1,5 @@
 """The work that both sides do: its size, FLOPs and the names of modx's benchmarks for it."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MLP = (784, 256, 256, 10)
 BATCH = 128
@@ -38,8 +38,19 @@ class item:
     bytes: float = 0  # least memory traffic per sample or token, of an item that memory bounds
 
     @property
+    def work(self):
+        """What the peer does: in float, as its bfloat16 has no AMX where a virtual machine hides the palette (it dies there)."""
+        return self.name.removesuffix("_bf16")
+
+    @property
     def counter(self):
         return "FLOPS" if self.unit == "FLOP/s" else "items_per_second"
+
+
+def in_bf16(i):
+    """The same with modx's products in bfloat16: on AMX, or slower than in float."""
+    return replace(i, name=f"{i.name}_bf16", title=f"{i.title}, products in bfloat16 (PyTorch: float)", group="bf16",
+                   benchmarks=tuple(f"{b}_bf16" for b in i.benchmarks), floor=())
 
 
 def gemm(m, k, n, experts=1):
@@ -76,4 +87,5 @@ ITEMS = {i.name: i for i in (
     item("qwen3_decode", "Qwen3-0.6B shape, decode 64 tokens", "qwen3", "tokens/s", 64, QWEN_BLOCKS + QWEN_HEAD, ("qwen3_decode",),
          tuned_on=_large, bytes=QWEN_BLOCKS + QWEN_HEAD),  # two FLOP and two bytes a weight in bfloat16
     gemm(64, 1024, 1024), gemm(512, 1024, 1024), gemm(64, 256, 1024, experts=8))}
-GROUPS = ("mlp", "cnn", "moe", "gemm", "lm", "qwen3")
+ITEMS |= {i.name: i for i in map(in_bf16, (ITEMS[name] for name in ("moe_forward", "qwen3_encode", "qwen3_prefill", "qwen3_decode")))}
+GROUPS = ("mlp", "cnn", "moe", "gemm", "lm", "qwen3", "bf16")

@@ -156,7 +156,7 @@ class tuner:
                 with peer(self.interpreter, env, self.threads) as p:
                     for i in items:
                         for variant in ("",) + i.variants if env.flush_denormal else ("",):
-                            rate = max(p.measure(i.name, self.seconds, variant, bool(i.tuned_on)) for _ in range(1 if i.tuned_on else 2))
+                            rate = max(p.measure(i.work, self.seconds, variant, bool(i.tuned_on)) for _ in range(1 if i.tuned_on else 2))
                             if rate > out.get(i.name, (0, None))[0]:
                                 out[i.name] = (rate, replace(env, variant=variant))
             except (RuntimeError, OSError) as error:  # e.g. a library that does not load: not a candidate here

@@ -43,9 +43,9 @@ def run(item, probe, programs, default, tuned, env, rounds, seconds):
         seen.append({"foreign": machine.busy_cores(0.1), "peak": probe(),
                      "read": programs.read_bandwidth(probe.threads, 0.5) if item.bytes else None,
                      "ours": programs.rate(ours, item.step, item.counter, seconds),
-                     "tuned": tuned.measure(item.name, seconds, env.variant),
+                     "tuned": tuned.measure(item.work, seconds, env.variant),
                      "floor": programs.rate(floor, item.step, item.counter, seconds),
-                     "default": default.measure(item.name, seconds / 2)})
+                     "default": default.measure(item.work, seconds / 2)})
     kept = [r for r in seen if quiet(r, probe)]
     noisy = len(seen) - len(kept)
     used = kept if len(kept) > rounds // 2 else seen

@@ -12,7 +12,7 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 struct options {
-  std::string model, prompt;
+  std::string model, prompt, products = "auto";
   bool raw = false, thinking = false, greedy = false, stats = false;
   std::size_t max_tokens = 256;
   double temperature = -1, top_p = -1;
@@ -50,6 +50,10 @@ void declare(CLI::App& app, options& o) {
   app.add_option("--threads", o.threads, "0: one a core; the text does not depend on it")
       ->check(CLI::Range(0, 1024))
       ->type_name("N");
+  app.add_option("--products", o.products,
+                 "of activations in float, or rounded to bfloat16 as the weights are; auto: bf16 where the CPU has AMX")
+      ->check(CLI::IsMember({"auto", "float", "bf16"}).description(""))
+      ->type_name("auto|float|bf16");
   app.add_flag("--stats", o.stats, "tokens and seconds, on standard error");
 }
 
@@ -70,6 +74,10 @@ int run(const options& o) {
   auto g = settings(o, folder);
   g.vocabulary = tokenizer.size();
   modx::cpu backend(o.seed, o.threads);
+  const std::string engine = modx::cpu::bf16_engine();
+  const bool bf16 = o.products == "bf16" || (o.products == "auto" && engine == "AMX");
+  backend.use_bf16(bf16);
+  if (o.stats) std::fprintf(stderr, "products in %s\n", bf16 ? ("bfloat16 on " + engine).c_str() : "float");
   const auto loading = clock::now();
   auto model = modx::io::load_qwen3(backend, folder, /*trained=*/0);  // every weight in bfloat16
   if (o.stats)

@@ -40,6 +40,7 @@ class parameter {
   std::uint16_t* bf16_ = nullptr;  // frozen: the only copy, in panels
   bool bf16_transposed_ = false;
   std::uint64_t version_ = 1, packed_version_[2] = {0, 0};
+  bool packed_rounded_[2] = {false, false};  // in bfloat16
   bool trainable_, state_;
 
  public:
@@ -91,16 +92,15 @@ class parameter {
   void set(std::span<const T> values);
   void set(const matrix<T>& m);
 
-  /// The weight as the right operand of x W (or x W^T), packed once per value; null where the backend packs nothing.
-  const T* packed(bool transposed);
-  /// Leaves the packing to the caller: the backend must run `task`, if it has an `out`, before the result is read.
-  const T* packed(bool transposed, pack_task<T>& task);
+  /// The weight as the right operand of x W (or x W^T), packed once per value; null where the backend packs nothing.  The backend
+  /// must run `task`, if it has an `out`, before the result is read.  exact: for a gemm_task that is.
+  const T* packed(bool transposed, bool exact, pack_task<T>& task);
   /// Calls f(task) for each packed form that an update has made stale.
   template <class F>
   void each_stale(F f) {
     for (int t = 0; t < 2; ++t) {
       pack_task<T> task;
-      if (packed_[t]) packed(t != 0, task);
+      if (packed_[t]) packed(t != 0, !packed_rounded_[t], task);
       if (task.out) f(task);
     }
   }
@@ -177,13 +177,12 @@ matrix<typename B::scalar> parameter<B>::host() const {
   matrix<T> m(rows_, cols_);
   if (bf16_) {
     if constexpr (requires { backend_->bf16_panel(); }) {
-      const std::size_t width = backend_->bf16_panel(), k = bf16_transposed_ ? cols_ : rows_;
+      const std::size_t k = bf16_transposed_ ? cols_ : rows_;
       std::vector<std::uint16_t> panels(backend_->bf16_size(k, bf16_transposed_ ? rows_ : cols_));
       backend_->download(panels.data(), bf16_, panels.size() * sizeof panels[0]);
       for (std::size_t i = 0; i < rows_; ++i)
         for (std::size_t j = 0; j < cols_; ++j) {
-          const std::size_t l = bf16_transposed_ ? j : i, column = bf16_transposed_ ? i : j;
-          m(i, j) = T(from_bf16(panels[(column / width * k + l) * width + column % width]));
+          m(i, j) = T(from_bf16(panels[bf16_transposed_ ? backend_->bf16_at(k, j, i) : backend_->bf16_at(k, i, j)]));
         }
     }
     return m;
@@ -206,22 +205,17 @@ void parameter<B>::set(const matrix<T>& m) {
   set(std::span<const T>(m.data));
 }
 template <class B>
-const typename B::scalar* parameter<B>::packed(bool transposed) {
-  pack_task<T> task;
-  const T* p = packed(transposed, task);
-  if (task.out) backend_->pack(std::span(&task, 1));
-  return p;
-}
-template <class B>
-const typename B::scalar* parameter<B>::packed(bool transposed, pack_task<T>& task) {
+const typename B::scalar* parameter<B>::packed(bool transposed, bool exact, pack_task<T>& task) {
   task = {};
   const std::size_t k = transposed ? cols_ : rows_, n = transposed ? rows_ : cols_;
   if (backend_->packed_size(k, n) == 0) return nullptr;
   auto& p = packed_[transposed];
   if (!p) p = static_cast<T*>(backend_->allocate(packed_bytes(transposed)));
-  if (packed_version_[transposed] != version_) {
-    task = {k, n, view(transposed), p};
-    packed_version_[transposed] = version_;
+  bool rounded = false;
+  if constexpr (requires { backend_->packs_rounded(exact); }) rounded = backend_->packs_rounded(exact);
+  if (packed_version_[transposed] != version_ || packed_rounded_[transposed] != rounded) {
+    task = {k, n, view(transposed), p, exact};
+    packed_version_[transposed] = version_, packed_rounded_[transposed] = rounded;
   }
   return p;
 }

@@ -100,6 +100,30 @@ TEST_CASE("qwen3: hidden states and logits equal PyTorch's, from one file and fr
   }
 }
 
+TEST_CASE("qwen3: with products in bfloat16 hidden states and logits are PyTorch's within 2e-2") {
+  const auto folder = reference();
+  if (!folder) return;
+  for (const std::string name : models) {
+    INFO(name);
+    modx::cpu backend{1, 2};
+    backend.use_bf16(true);
+    auto m = modx::io::load_qwen3(backend, *folder / name, 0);
+    const safetensors_file expected(*folder / name / "expected.safetensors");
+    const auto ids = ints(expected, "ids"), lengths32 = ints(expected, "lengths");
+    const std::vector<std::size_t> lengths(lengths32.begin(), lengths32.end());
+    auto& t = m.tape_of_step();
+    t.reset();
+    const modx::unrecorded quiet(t);
+    t.context.sequence = t.sequences_of(lengths);
+    const std::size_t last = m.bound().blocks() + 1;
+    const auto h = m.bound().hidden_between(m.bound().embed(t.input(column(ids))), 0, last);
+    CHECK(off(h.host().data, doubles(expected, "hidden." + std::to_string(last))) < 2e-2);
+    const double far = off(m.bound().logits(h).host().data, doubles(expected, "logits"));
+    CHECK(far < 2e-2);
+    CHECK(far > 1e-4);  // they are rounded
+  }
+}
+
 TEST_CASE("qwen3: frozen in bfloat16 it computes the same with rounded weights, and its last blocks train") {
   const auto folder = reference();
   if (!folder) return;
@@ -191,8 +215,11 @@ TEST_CASE("qwen3: perturbing a token changes nothing before it, and everything t
   CHECK(!m.find("blocks.0.f.down.weight").trainable());
 }
 
-TEST_CASE("qwen3: generation with a cache has the bits of computing everything again") {
+TEST_CASE("qwen3: generation with a cache has the bits of computing everything again, in float and with products in bfloat16") {
+  const bool bf16 = GENERATE(false, true);
+  CAPTURE(bf16);
   modx::cpu backend{1, 2};
+  backend.use_bf16(bf16);
   auto m = modx::build(backend, small(), small().io());
   std::vector<std::vector<std::int32_t>> text = {{3, 1, 4, 1, 5}, {9}, {2, 6, 5, 3, 5, 8, 9, 7, 9}};
   modx::key_value_cache<modx::cpu> cache(backend, 3, 300);

@@ -17,11 +17,12 @@ struct model_folder : temp_folder {
     write_small_qwen3(path());
   }
   outcome run(const arguments& options, const std::string& input = "") const {
-    return run_program(arguments{MODX_QWEN_GENERATE, name} + options, input);
+    return run_program(arguments{MODX_QWEN_GENERATE, name, "--products", "float"} + options, input);
   }
   /// What modx::generate says of the prompt, as text.
-  std::string expected(const std::vector<std::int32_t>& prompt, modx::generation g) const {
+  std::string expected(const std::vector<std::int32_t>& prompt, modx::generation g, bool bf16 = false) const {
     modx::cpu backend(g.seed, 1);
+    backend.use_bf16(bf16);
     auto m = modx::io::load_qwen3(backend, path(), 0);
     const tokenizer t(path() / "tokenizer.json");
     g.stop = {7}, g.vocabulary = t.size();
@@ -68,6 +69,20 @@ TEST_CASE("qwen_generate: the chat template, with and without thinking; a turn f
   CHECK(contains(lines.err, "tokens of prompt in "));
 }
 
+TEST_CASE("qwen_generate: products in bfloat16 where they are asked for, or where there is AMX", "[text]") {
+  const model_folder f;
+  const auto raw = tokenizer(f / "tokenizer.json").encode("hell");
+  const auto say = [&](const std::string& products) {
+    return run_program({MODX_QWEN_GENERATE, f.name, "--prompt", "hell", "--raw", "--max-tokens", "40", "--products", products, "--stats"});
+  };
+  const std::string engine = modx::cpu::bf16_engine();
+  const auto rounded = say("bf16");
+  CHECK(contains(rounded.err, "products in bfloat16 on " + engine + "\n"));
+  CHECK(rounded.out == f.expected(raw, {.max_tokens = 40}, true));
+  CHECK(contains(say("float").err, "products in float\n"));
+  CHECK(say("auto").out == (engine == "AMX" ? rounded : say("float")).out);
+}
+
 TEST_CASE("qwen_generate: help, wrong options, files that are missing or don't fit, Ctrl-C", "[text]") {
   const model_folder f;
   const auto help = f.run({"--help"});
@@ -77,6 +92,7 @@ TEST_CASE("qwen_generate: help, wrong options, files that are missing or don't f
   CHECK(run_program({MODX_QWEN_GENERATE}).exit == 2);
   CHECK(f.run({"--wrong"}).exit == 2);
   CHECK(f.run({"--top-p", "2"}).exit == 2);
+  CHECK(run_program({MODX_QWEN_GENERATE, f.name, "--products", "double"}).exit == 2);
   CHECK(f.run({"--max-tokens", "0"}).exit == 2);
   CHECK(contains(run_program({MODX_QWEN_GENERATE, f.name + "/none"}).err, "config.json"));
   const auto bad = f.run({"--prompt", "h\xff"});

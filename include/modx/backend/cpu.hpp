@@ -7,6 +7,7 @@
 #include <modx/matrix.hpp>
 #include <modx/owned.hpp>
 #include <span>
+#include <string>
 #include <utility>
 
 namespace modx {
@@ -31,6 +32,12 @@ class basic_cpu {
   std::uint64_t seed() const;
   int threads() const;
   void set_threads(int threads);
+  /// Products of operands rounded to bfloat16, summed in float; off at first.  Weights are rounded once an update; routers, norms,
+  /// attention, convolutions, losses and optimisers stay in float.  Computed on AMX where there is any; the bits are the same without
+  /// it, and it is slower than float then.  Throws for double.
+  void use_bf16(bool on);
+  /// What use_bf16() computes on: "AMX", or "vectors: " and why not there.
+  static std::string bf16_engine();
 
   /// Host matrix of normal draws with standard deviation `sd`; a different one at each call.
   matrix<T> normal(std::size_t rows, std::size_t cols, T sd = 1);
@@ -47,6 +54,8 @@ class basic_cpu {
   // -- products
   std::size_t packed_size(std::size_t k, std::size_t n) const;
   void pack(std::span<const pack_task<T>> tasks);
+  /// Does pack() round now?  What it packed is for products that are as exact, until use_bf16() is called.
+  bool packs_rounded(bool exact) const;
   void gemm(std::span<const gemm_task<T>> tasks);
   void gemm(const gemm_task<T>& task) { gemm(std::span(&task, 1)); }
 
@@ -54,6 +63,8 @@ class basic_cpu {
   /// bf16_panel() and `out`, of bf16_size(k, columns) elements, is the whole matrix's.
   static std::size_t bf16_panel();
   static std::size_t bf16_size(std::size_t k, std::size_t columns);
+  /// Where element (l, column) of a matrix of k rows is in its panels.
+  static std::size_t bf16_at(std::size_t k, std::size_t l, std::size_t column);
   void pack_bf16(std::size_t k, std::size_t from, std::size_t n, matrix_view<T> b, std::uint16_t* out);
   /// out (n x k) = columns [from, from + n) of the packed matrix as rows; `from` is a multiple of bf16_panel().
   void unpack_bf16(std::size_t k, std::size_t from, std::size_t n, const std::uint16_t* packed, T* out);

@@ -14,6 +14,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace modx {
 
@@ -21,6 +24,7 @@ template <class T>
 struct basic_cpu<T>::state {
   std::uint64_t seed;
   std::uint64_t draws = 0;
+  bool bf16 = false;
   std::unique_ptr<kernels::thread_pool> pool;
   std::vector<kernels::product<T>> products;  // reused: no allocation in a step
   std::vector<double> turns, losses;
@@ -49,6 +53,16 @@ template <class T>
 void basic_cpu<T>::set_threads(int threads) {
   state_->pool = std::make_unique<kernels::thread_pool>(state::chosen(threads));
 }
+template <class T>
+void basic_cpu<T>::use_bf16(bool on) {
+  if (on && sizeof(T) != sizeof(float)) throw error("use_bf16", "a backend of float", "one of double");
+  state_->bf16 = on;
+}
+template <class T>
+std::string basic_cpu<T>::bf16_engine() {
+  const char* missing = kernels::amx_missing();
+  return missing ? std::string("vectors: ") + missing : "AMX";
+}
 
 template <class T>
 matrix<T> basic_cpu<T>::normal(std::size_t rows, std::size_t cols, T sd) {
@@ -64,7 +78,12 @@ inline constexpr std::align_val_t block_alignment{64};
 /// Large blocks come from the system, on 2 MiB pages where it has them (fewer misses of the TLB): of the heap's, a block
 /// aligned so costs another 2 MiB, and what is freed between two of them stays resident.
 inline constexpr std::size_t large_page = std::size_t(1) << 21;
-inline std::size_t mapped_size(std::size_t bytes) { return (bytes + 0xffff) & ~std::size_t(0xffff); }  // whole pages, of 64 KiB at most
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr std::size_t zone = 0x10000;  // behind a block, where AddressSanitizer is to report what is touched
+#else
+inline constexpr std::size_t zone = 0;
+#endif
+inline std::size_t mapped_size(std::size_t bytes) { return (bytes + zone + 0xffff) & ~std::size_t(0xffff); }  // whole pages, of 64 KiB at most
 inline void* map_large(std::size_t bytes) {
   const std::size_t size = mapped_size(bytes), with_slack = size + large_page;
   if (with_slack < bytes) throw std::bad_alloc();
@@ -75,7 +94,16 @@ inline void* map_large(std::size_t bytes) {
   if (before) ::munmap(begin, before);
   if (before < large_page) ::munmap(begin + before + size, large_page - before);
   static_cast<void>(::madvise(begin + before, size, MADV_HUGEPAGE));
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_poison_memory_region(begin + before + bytes, size - bytes);
+#endif
   return begin + before;
+}
+inline void unmap_large(void* p, std::size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(static_cast<std::byte*>(p) + bytes, mapped_size(bytes) - bytes);
+#endif
+  ::munmap(p, mapped_size(bytes));
 }
 #endif
 }  // namespace kernels
@@ -91,7 +119,7 @@ template <class T>
 void basic_cpu<T>::deallocate(void* p, std::size_t bytes) noexcept {
 #if defined(__linux__)
   if (p && bytes >= kernels::large_page) {
-    ::munmap(p, kernels::mapped_size(bytes));
+    kernels::unmap_large(p, bytes);
     return;
   }
 #endif
@@ -125,48 +153,35 @@ template <class T>
 std::size_t basic_cpu<T>::packed_size(std::size_t k, std::size_t n) const { return kernels::packed_size<T>(k, n); }
 template <class T>
 void basic_cpu<T>::pack(std::span<const pack_task<T>> tasks) {
-  kernels::pack(*state_->pool, tasks);
+  kernels::pack(*state_->pool, tasks, state_->bf16);
 }
 template <class T>
-std::size_t basic_cpu<T>::bf16_panel() { return kernels::tile_cols<T>; }
+bool basic_cpu<T>::packs_rounded(bool exact) const { return state_->bf16 && !exact; }
 template <class T>
-std::size_t basic_cpu<T>::bf16_size(std::size_t k, std::size_t columns) {
-  return (columns + bf16_panel() - 1) / bf16_panel() * bf16_panel() * k;
-}
+std::size_t basic_cpu<T>::bf16_panel() { return kernels::bf16_width<T>; }
+template <class T>
+std::size_t basic_cpu<T>::bf16_size(std::size_t k, std::size_t columns) { return kernels::bf16_size<T>(k, columns); }
+template <class T>
+std::size_t basic_cpu<T>::bf16_at(std::size_t k, std::size_t l, std::size_t column) { return kernels::bf16_at<T>(k, l, column); }
 template <class T>
 void basic_cpu<T>::pack_bf16(std::size_t k, std::size_t from, std::size_t n, matrix_view<T> b, std::uint16_t* out) {
-  constexpr std::size_t width = kernels::tile_cols<T>;
+  constexpr std::size_t width = kernels::bf16_width<T>;
   if (from % width) throw error("pack_bf16", "a start at a panel of " + std::to_string(width) + " columns", std::to_string(from));
-  state_->pool->run((n + width - 1) / width, [=](std::size_t p) {
-    std::uint16_t* to = out + (from / width + p) * k * width;
-    for (std::size_t l = 0; l < k; ++l)
-      for (std::size_t j = 0; j < width; ++j) {
-        const std::size_t column = p * width + j;
-        to[l * width + j] = column < n ? to_bf16(float(b.data[std::ptrdiff_t(l) * b.row_stride + std::ptrdiff_t(column) * b.col_stride]))
-                                       : std::uint16_t(0);
-      }
-  });
+  const kernels::bf16_pack<T> matrix{k, from, n, {b.data, b.row_stride, b.col_stride}, out};
+  state_->pool->run(matrix.panels(), [&](std::size_t panel) { matrix.run(panel); });
 }
 template <class T>
 void basic_cpu<T>::unpack_bf16(std::size_t k, std::size_t from, std::size_t n, const std::uint16_t* packed, T* out) {
-  constexpr std::size_t width = kernels::tile_cols<T>;
-  state_->pool->run((n + width - 1) / width, [=](std::size_t p) {
-    const std::uint16_t* panel = packed + (from / width + p) * k * width;
-    for (std::size_t j = 0; j < std::min(width, n - p * width); ++j)
-      for (std::size_t l = 0; l < k; ++l)
-        out[(p * width + j) * k + l] = T(from_bf16(panel[l * width + j]));
+  kernels::for_chunks(*state_->pool, n, kernels::row_grain(k), [=](std::size_t j0, std::size_t j1) {
+    kernels::unpack_bf16_columns(k, from + j0, j1 - j0, packed, out + j0 * k);
   });
 }
 template <class T>
 void basic_cpu<T>::gather_bf16(std::size_t n, std::size_t k, std::size_t columns, const std::uint16_t* packed,
                                const std::int32_t* id, T* y) {
-  constexpr std::size_t width = kernels::tile_cols<T>;
   for (std::size_t t = 0; t < n; ++t) kernels::check_id("take_rows", t, id[t], columns);
   kernels::for_chunks(*state_->pool, n, kernels::row_grain(k), [=](std::size_t t0, std::size_t t1) {
-    for (std::size_t t = t0; t < t1; ++t) {
-      const std::uint16_t* from = packed + std::size_t(id[t]) / width * k * width + std::size_t(id[t]) % width;
-      for (std::size_t l = 0; l < k; ++l) y[t * k + l] = T(from_bf16(from[l * width]));
-    }
+    for (std::size_t t = t0; t < t1; ++t) kernels::unpack_bf16_columns(k, std::size_t(id[t]), 1, packed, y + t * k);
   });
 }
 template <class T>
@@ -179,6 +194,8 @@ void basic_cpu<T>::gemm(std::span<const gemm_task<T>> tasks) {
     p.a = {t.a.data, t.a.row_stride, t.a.col_stride};
     p.packed_b = t.packed_b, p.packed_bf16 = t.packed_bf16, p.beta = t.beta, p.c = t.c, p.ldc = t.ldc;
     p.bias = t.bias, p.act = t.act, p.pre = t.pre, p.gate = t.gate;
+    p.rounded = state_->bf16 && !t.exact;
+    if (p.rounded && !p.packed_bf16) p.packed_bf16 = reinterpret_cast<const std::uint16_t*>(t.packed_b);
     list.push_back(p);
   }
   kernels::multiply(*state_->pool, std::span<const kernels::product<T>>(list));

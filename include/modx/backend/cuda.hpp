@@ -101,6 +101,7 @@ class basic_cuda {
   // -- weights frozen in bfloat16, as cpu.hpp has them: each column side by side
   static std::size_t bf16_panel();
   static std::size_t bf16_size(std::size_t k, std::size_t columns);
+  static std::size_t bf16_at(std::size_t k, std::size_t l, std::size_t column);
   /// b is host memory.
   void pack_bf16(std::size_t k, std::size_t from, std::size_t n, matrix_view<T> b, std::uint16_t* out);
   void unpack_bf16(std::size_t k, std::size_t from, std::size_t n, const std::uint16_t* packed, T* out);

@@ -41,6 +41,7 @@ struct pack_task {
   std::size_t k = 0, n = 0;
   matrix_view<T> b;
   T* out = nullptr;
+  bool exact = false;  // for products that are
 };
 
 /// n images of extents h x w x cin; weights [kernel * kernel * cin][cout]; pool = window and stride of the

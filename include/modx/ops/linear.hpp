@@ -22,26 +22,28 @@ struct group_list {
   const std::int32_t* offsets = nullptr;  // count + 1, for sorted
 };
 
-/// Packs right operands in one call: cached in the parameter where there is one.
+/// Packs right operands in one call: cached in the parameter where there is one.  exact: for products that are.
 template <class B>
 class packer {
   using T = typename B::scalar;
   tape<B>* tape_;
   pack_task<T>* tasks_;
   std::size_t count_ = 0;
+  bool exact_;
 
  public:
-  packer(tape<B>& t, std::size_t capacity) : tape_(&t), tasks_(t.template host<pack_task<T>>(capacity)) {}
+  packer(tape<B>& t, std::size_t capacity, bool exact)
+      : tape_(&t), tasks_(t.template host<pack_task<T>>(capacity)), exact_(exact) {}
   const T* operator()(std::size_t k, std::size_t n, matrix_view<T> b) {
     const std::size_t size = tape_->backend().packed_size(k, n);
     if (size == 0) return nullptr;
     T* out = tape_->template device<T>(size);
-    tasks_[count_++] = {k, n, b, out};
+    tasks_[count_++] = {k, n, b, out, exact_};
     return out;
   }
   const T* operator()(var<B> w, bool transposed) {
     if (auto* p = w.raw().source) {
-      const T* packed = p->packed(transposed, tasks_[count_]);
+      const T* packed = p->packed(transposed, exact_, tasks_[count_]);
       count_ += tasks_[count_].out != nullptr;
       return packed;
     }
@@ -69,7 +71,7 @@ class packer {
 /// `stride` apart; dy: rows x m.
 template <class B, class T = typename B::scalar>
 void frozen_input_gradient(tape<B>& t, const std::uint16_t* panels, std::size_t k, std::size_t m, std::size_t rows,
-                           const T* dy, std::size_t dy_stride, T beta, T* dx, std::size_t stride, const T* gate) {
+                           const T* dy, std::size_t dy_stride, T beta, T* dx, std::size_t stride, const T* gate, bool exact) {
   if constexpr (requires { t.backend().bf16_panel(); }) {
     auto& b = t.backend();
     const std::size_t slab = 64 * std::max<std::size_t>(16, b.bf16_panel());
@@ -81,10 +83,10 @@ void frozen_input_gradient(tape<B>& t, const std::uint16_t* panels, std::size_t 
       task.m = rows, task.n = k, task.k = std::min(slab, m - from);
       b.unpack_bf16(k, from, task.k, panels, part);
       task.a = matrix_view<T>::plain(dy + from, dy_stride), task.b = matrix_view<T>::plain(part, k);
-      const pack_task<T> pack{task.k, k, task.b, packed};
+      const pack_task<T> pack{task.k, k, task.b, packed, exact};
       if (packed) b.pack(std::span<const pack_task<T>>(&pack, 1));
       task.packed_b = packed, task.beta = from ? T(1) : beta;
-      task.c = dx, task.ldc = stride, task.gate = gate;
+      task.c = dx, task.ldc = stride, task.gate = gate, task.exact = exact;
       b.gemm(task);
     }
   }
@@ -139,7 +141,7 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
   const bool exact = t.context.exact;
   const bool keeps_pre = needs && t.recording() && act != activation::none && act != activation::relu;
   T* pre = keeps_pre ? t.template device<T>(y.size()) : nullptr;
-  packer<B> pack(t, e);
+  packer<B> pack(t, e, exact);
   auto* tasks = t.template host<gemm_task<T>>(e);
   for (std::size_t g = 0; g < e; ++g) {
     gemm_task<T> task;
@@ -167,7 +169,7 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
       b.activation_gradient(act, y.size(), pre, y.data(), dy, p);
       dpre = p;
     }
-    packer<B> prepare(tp, 2 * e);
+    packer<B> prepare(tp, 2 * e, exact);
     auto* list = tp.template host<gemm_task<T>>(2 * e);
     std::size_t count = 0;
     for (std::size_t g = 0; g < e; ++g) {  // dW = x^T dpre, db = column sums of dpre
@@ -195,7 +197,7 @@ var<B> grouped_linear(const char* name, var<B> x, group_list<B> groups, activati
         const T* gate = gated ? x.data() + at.x_at(g) : nullptr;
         if (const auto* p = groups.weights[g].raw().source; p && p->bf16()) {
           frozen_input_gradient<B>(tp, p->bf16(), d, m, at.rows(g), dpre + at.y_at(g), at.y_stride(), beta,
-                                   target.data + at.x_at(g), at.x_stride(), gate);
+                                   target.data + at.x_at(g), at.x_stride(), gate, exact);
           continue;
         }
         gemm_task<T> task;
@@ -245,18 +247,19 @@ var<B> matmul_transposed(var<B> x, var<B> w) {
   expect_equal("matmul_transposed", "columns of the weight (the input's width)", d, w.cols());
   T* out = nullptr;
   auto y = t.result(n, m, x.needs_gradient() || w.needs_gradient(), out);
-  detail::packer<B> pack(t, 1);
+  const bool exact = t.context.exact;
+  detail::packer<B> pack(t, 1, exact);
   gemm_task<T> forward;
   forward.m = n, forward.n = m, forward.k = d, forward.c = out, forward.ldc = m;
   forward.a = matrix_view<T>::plain(x.data(), d);
   forward.b = matrix_view<T>::transposed(w.raw().value, d);
   pack.into(forward, w, true, "matmul_transposed");
-  const bool exact = forward.exact = t.context.exact;
+  forward.exact = exact;
   pack.run();
   t.backend().gemm(forward);
   t.record(y, [=](const T* dy) {
     auto& tp = x.on();
-    detail::packer<B> prepare(tp, 2);
+    detail::packer<B> prepare(tp, 2, exact);
     gemm_task<T> tasks[2];
     std::size_t count = 0;
     const auto add = [&](gradient_target<T> g, matrix_view<T> a, std::size_t rows, std::size_t k) -> gemm_task<T>& {
@@ -274,7 +277,7 @@ var<B> matmul_transposed(var<B> x, var<B> w) {
     if (x.needs_gradient() && p && p->bf16()) {
       const auto g = x.accumulate();
       detail::frozen_input_gradient<B>(tp, p->bf16(), d, m, n, dy, m, g.beta, g.data, d,
-                                       static_cast<const T*>(nullptr));
+                                       static_cast<const T*>(nullptr), exact);
     } else if (x.needs_gradient()) {  // dx = dy w
       auto& task = add(x.accumulate(), matrix_view<T>::plain(dy, m), n, m);
       task.b = matrix_view<T>::plain(w.data(), d);

@@ -24,7 +24,7 @@ var<B> added_products(const char* name, var<B> h, const var<B>* operands, std::s
   auto y = t.result(n, h.columns(), needs, out);
   T* pre = needs && t.recording() && act != activation::none ? t.template device<T>(y.size()) : nullptr;
   const bool exact = t.context.exact;
-  packer<B> pack(t, count);
+  packer<B> pack(t, count, exact);
   auto* tasks = t.template host<gemm_task<T>>(count);
   for (std::size_t k = 0; k < count; ++k) {
     const var<B>&x = operands[2 * k], &w = operands[2 * k + 1];
@@ -59,7 +59,7 @@ var<B> added_products(const char* name, var<B> h, const var<B>* operands, std::s
       b.column_sums(n, m, m, 1, dpre, target.beta, target.data);
     }
     if (h.needs_gradient()) h.take_gradient(y);
-    packer<B> prepare(tp, count + 1);
+    packer<B> prepare(tp, count + 1, exact);
     const auto right = matrix_view<T>::plain(dpre, m);
     const T* packed = nullptr;
     auto* list = tp.template host<gemm_task<T>>(2 * count);
@@ -81,7 +81,7 @@ var<B> added_products(const char* name, var<B> h, const var<B>* operands, std::s
       const auto target = x.accumulate(gated);
       if (const auto* p = w.raw().source; p && p->bf16()) {
         frozen_input_gradient<B>(tp, p->bf16(), x.cols(), m, n, dpre, m, target.beta, target.data, x.cols(),
-                                 gated ? x.data() : nullptr);
+                                 gated ? x.data() : nullptr, exact);
         continue;
       }
       gemm_task<T> task;

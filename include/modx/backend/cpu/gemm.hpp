@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <span>
 #include <string>
-#include <vector>
+#include <type_traits>
 
+#include "modx/backend/cpu/bf16_product.hpp"
+#include "modx/backend/cpu/block.hpp"
 #include "modx/backend/cpu/pack.hpp"
 #include "modx/backend/cpu/product.hpp"
 #include "modx/backend/cpu/thread_pool.hpp"
@@ -18,11 +20,6 @@
 namespace modx::kernels {
 
 namespace detail {
-
-/// How a product is cut: rows of c and panels of b per task, and how much of k is summed at a time.
-struct cut {
-  std::size_t rows = 0, row_blocks = 0, panels = 0, panel_blocks = 0;
-};
 
 /// A panel's part of 64 KiB is summed at a time: it streams from the second cache while rows of a go by.
 template <class T>
@@ -39,6 +36,9 @@ inline constexpr std::size_t panels_a_copy = 32;
 /// Tasks of about task_flops whose rows of a stay in the second cache (256 KiB): by the shape alone.
 template <class T>
 cut cut_of(const product<T>& p) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (p.rounded) return bf16_cut(p);
+  }
   constexpr double task_flops = 1e6;
   constexpr auto tile = static_cast<std::size_t>(tile_rows);
   if (p.m == 0 || p.n == 0) return {};
@@ -46,7 +46,7 @@ cut cut_of(const product<T>& p) {
   const std::size_t most = std::clamp<std::size_t>(262144 / sizeof(T) / k, 60, 240);
   const std::size_t blocks = (p.m + most - 1) / most,
                     rows = ((p.m + blocks - 1) / blocks + tile - 1) / tile * tile;
-  const std::size_t width = p.packed_bf16 ? tile_cols<T> : panel_width<T>, panels = (p.n + width - 1) / width;
+  const std::size_t width = p.packed_bf16 ? bf16_width<T> : panel_width<T>, panels = (p.n + width - 1) / width;
   const double flops = 2.0 * static_cast<double>(std::min(p.m, rows) * width) * static_cast<double>(p.k + 1);
   auto wanted = static_cast<std::size_t>(std::clamp(task_flops / flops, 1.0, static_cast<double>(panels)));
   if (copies_a(p)) wanted = std::max(wanted, std::min(panels, panels_a_copy));
@@ -54,33 +54,33 @@ cut cut_of(const product<T>& p) {
   return {rows, (p.m + rows - 1) / rows, (panels + ranges - 1) / ranges, ranges};
 }
 
-/// Where rows i.. and columns j.. of a product go; the ending belongs to the last block of k.
+/// Rows of k that are summed at a time: an even number, as bfloat16 has them in pairs.
 template <class T>
-target<T> target_of(const product<T>& p, std::size_t i, std::size_t j, std::size_t cols, bool first, bool last) {
-  target<T> to{first ? p.beta : T(1), p.c + i * p.ldc + j, p.ldc, cols};
-  if (last) {
-    to.bias = p.bias ? p.bias + j : nullptr;
-    to.act = p.act;
-    to.pre = p.pre ? p.pre + i * p.ldc + j : nullptr;
-    to.gate = p.gate ? p.gate + i * p.ldc + j : nullptr;
-  }
-  return to;
+std::size_t blocks_of_k(const product<T>& p) {
+  return std::max<std::size_t>(1, (p.k + k_block<T> - 1) / k_block<T>);
+}
+template <class T>
+std::size_t step_of_k(const product<T>& p, std::size_t blocks) {
+  return ((p.k + blocks - 1) / blocks + 1) / 2 * 2;
+}
+/// Rows that a packed panel of k rows takes up.
+template <class T, class W>
+std::size_t packed_rows(std::size_t k) {
+  return (k + rows_together<T, W> - 1) / rows_together<T, W> * rows_together<T, W>;
 }
 
-/// The same for at most most_few_rows rows of a, as in decoding: bound by reading b once.
+/// A block of at most most_few_rows rows of a, as in decoding: bound by reading b once.
 template <class T, class W>
 void block_few_rows(const product<T>& p, const W* packed, std::size_t i0, std::size_t rows, std::size_t p0, std::size_t p1) {
   constexpr std::size_t width = tile_cols<T>;
-  const std::size_t blocks = std::max<std::size_t>(1, (p.k + k_block<T> - 1) / k_block<T>);
-  const std::size_t step = (p.k + blocks - 1) / blocks;
+  const std::size_t blocks = blocks_of_k(p), step = step_of_k(p, blocks), apart = packed_rows<T, W>(p.k) * width;
   alignas(vector_bytes) T sums[few_panels * most_few_rows * width];
   for (std::size_t panel = p0; panel < p1;) {
     const std::size_t together = rows == 1 && panel + 4 <= p1 ? 4 : panel + 2 <= p1 ? 2 : 1;
     for (std::size_t block = 0; block < blocks; ++block) {
       const std::size_t k0 = std::min(p.k, block * step), k = std::min(p.k, k0 + step) - k0;
       const factors<T, W> f{p.a.data + static_cast<std::ptrdiff_t>(i0) * p.a.row_stride + static_cast<std::ptrdiff_t>(k0),
-                            p.a.row_stride, packed + (panel * p.k + k0) * width, std::ptrdiff_t(width), k};
-      const std::size_t apart = p.k * width;
+                            p.a.row_stride, packed + panel * apart + k0 * width, std::ptrdiff_t(width), k};
       if (together == 4) {
         few_rows<T, 1, 4>(f, apart, sums);
       } else if (together == 2) {
@@ -119,12 +119,6 @@ void copy_a(const product<T>& p, std::size_t i, std::size_t m, std::size_t l, st
     });
   }
 }
-template <class T>
-T* memory_of_copy(std::size_t n) {
-  static thread_local std::vector<T> memory;
-  if (memory.size() < n) memory.resize(n);
-  return memory.data();
-}
 
 /// Rows [i0, i1) x panels [p0, p1) of one product by register tiles; `packed` in panels of `width` columns.
 template <class T, class W>
@@ -133,8 +127,7 @@ void block_tiles(const product<T>& p, const W* packed, std::size_t width, std::s
   const bool along = by_row(p);
   if (along && i1 - i0 <= most_few_rows && width == tile_cols<T>) return block_few_rows(p, packed, i0, i1 - i0, p0, p1);
   const std::ptrdiff_t stride = along ? p.a.row_stride : p.a.col_stride;
-  const std::size_t blocks = std::max<std::size_t>(1, (p.k + k_block<T> - 1) / k_block<T>);
-  const std::size_t step = (p.k + blocks - 1) / blocks;
+  const std::size_t blocks = blocks_of_k(p), step = step_of_k(p, blocks), apart = packed_rows<T, W>(p.k) * width;
   for (std::size_t block = 0; block < blocks; ++block) {
     const std::size_t k0 = std::min(p.k, block * step), k = std::min(p.k, k0 + step) - k0;
     const bool last = block + 1 == blocks;
@@ -145,14 +138,14 @@ void block_tiles(const product<T>& p, const W* packed, std::size_t width, std::s
     }
     for (std::size_t j0 = p0 * width; j0 < std::min(p.n, p1 * width); j0 += tile_cols<T>) {
       const std::size_t cols = std::min(tile_cols<T>, p.n - j0);
-      const W* b = packed + (j0 / width * p.k + k0) * width + j0 % width;
+      const W* b = packed + j0 / width * apart + k0 * width + j0 % width * rows_together<T, W>;
       // a panel that lives in the first cache is asked for while the one before it is used (a longer one
       // streams)
       const std::size_t ahead = j0 + width < p.n && k * width * sizeof(W) <= 24576 ? k * width : 0;
       each_tile(i1 - i0, [&](std::size_t first, std::size_t rows) {
         const std::size_t share = ahead / (i1 - i0);
         for (std::size_t q = first * share; q < (first + rows) * share; q += 64 / sizeof(W)) {
-          __builtin_prefetch(b + p.k * width + q);
+          __builtin_prefetch(b + apart + q);
         }
         const std::size_t i = i0 + first;
         const T* a = p.a.data + static_cast<std::ptrdiff_t>(i) * p.a.row_stride +
@@ -190,10 +183,13 @@ void multiply(thread_pool& pool, std::span<const product<T>> products) {
         task -= c.row_blocks * c.panel_blocks;
         continue;
       }
-      const std::size_t width = p.packed_bf16 ? tile_cols<T> : panel_width<T>, panels = (p.n + width - 1) / width;
+      if constexpr (std::is_same_v<T, float>) {
+        if (p.rounded) return detail::bf16_block(p, c, task);
+      }
+      const std::size_t width = p.packed_bf16 ? bf16_width<T> : panel_width<T>, panels = (p.n + width - 1) / width;
       const std::size_t i = task / c.panel_blocks * c.rows, panel = task % c.panel_blocks * c.panels;
       const std::size_t i1 = std::min(p.m, i + c.rows), panel1 = std::min(panels, panel + c.panels);
-      if (p.packed_bf16) return detail::block_tiles(p, p.packed_bf16, tile_cols<T>, i, i1, panel, panel1);
+      if (p.packed_bf16) return detail::block_tiles(p, p.packed_bf16, bf16_width<T>, i, i1, panel, panel1);
 #if MODX_EIGEN_PANELS
       detail::block_eigen(p, i, i1, panel, panel1);
 #else

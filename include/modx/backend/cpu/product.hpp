@@ -30,6 +30,7 @@ struct product {
   T* pre = nullptr;  ///< if set, the value before the activation is stored here too (leading dimension ldc)
   const T* gate = nullptr;  ///< if set, c is 0 where gate is not positive (leading dimension ldc)
   const std::uint16_t* packed_bf16 = nullptr;  ///< instead of packed_b
+  bool rounded = false;  ///< a is rounded to bfloat16 too, and the sums are AMX's (bf16_product.hpp); float only, with packed_bf16
 };
 
 namespace detail {

@@ -7,6 +7,13 @@
 #include <immintrin.h>
 #endif
 
+// Loops over the registers of a tile have to go before the compiler looks for arrays to keep in registers.
+#if defined(__clang__)
+#define MODX_UNROLL _Pragma("unroll")
+#else
+#define MODX_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 namespace modx::kernels {
 
 #if defined(__AVX512F__)
@@ -46,24 +53,35 @@ template <class T>
   return v;
 }
 
-/// lanes<T> scalars of a packed matrix: T itself, or bfloat16 (std::uint16_t), which are the upper halves of floats.
-template <class T>
+/// lanes<T> scalars of row 0 (odd: row 1) of a packed matrix at p.  One of T has each row by itself; one of bfloat16
+/// (std::uint16_t), the upper halves of floats, has two rows side by side: (0, 0), (1, 0), (0, 1), (1, 1), ...
+template <class T, bool odd = false>
 [[gnu::always_inline]] inline vec<T> load_packed(const T* p) {
+  static_assert(!odd);
   return load(p);
 }
-template <class T>
+template <class T, bool odd = false>
 [[gnu::always_inline]] inline vec<T> load_packed(const std::uint16_t* p) {
-  if constexpr (sizeof(T) == 4) {
-#if defined(__AVX512F__)
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16));
-#elif defined(__AVX2__) && defined(__FMA__)
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))), 16));
-#endif
-  }
   vec<T> v = {};
-  for (std::size_t j = 0; j < lanes<T>; ++j) v[j] = T(__builtin_bit_cast(float, std::uint32_t(p[j]) << 16));
+  if constexpr (sizeof(T) == 4) {
+    using words [[gnu::vector_size(vector_bytes)]] = std::uint32_t;
+    words pairs;
+    __builtin_memcpy(&pairs, p, sizeof pairs);
+    if constexpr (odd) {
+      pairs &= 0xffff0000u;
+    } else {
+      pairs <<= 16;
+    }
+    __builtin_memcpy(&v, &pairs, sizeof v);
+  } else {
+    for (std::size_t j = 0; j < lanes<T>; ++j) v[j] = T(__builtin_bit_cast(float, std::uint32_t(p[2 * j + odd]) << 16));
+  }
   return v;
 }
+/// Rows that a packed matrix of W has side by side.
+template <class T, class W>
+inline constexpr std::size_t rows_together = sizeof(W) < sizeof(T) ? 2 : 1;
+
 /// p[0 .. lanes) = v, any alignment.
 template <class T>
 [[gnu::always_inline]] inline void store(T* p, const vec<T>& v) {

@@ -12,7 +12,8 @@ namespace modx::kernels::detail {
 
 /// What a tile sums: for each group g, segment s and l < k, a(row, l) b(l, col), with
 /// a(row, l) = a[g * a_group + s * a_step + ...] at row * stride + l, l * stride + row or rows[row] + l by
-/// layout, b(l, col) = b[(g * segments + s) * b_step + l * ldb + col]; all its columns must be readable.  W: T or bfloat16.
+/// layout, b(l, col) = b[(g * segments + s) * b_step + l * ldb + col]; all its columns must be readable.  W: T, or bfloat16 with
+/// rows 2 l and 2 l + 1 side by side in the place of both (load_packed).
 template <class T, class W = T>
 struct factors {
   const T* a;
@@ -42,16 +43,29 @@ struct target {
   const T* gate = nullptr;
 };
 
-// Loops over the registers of a tile have to go before the compiler looks for arrays to keep in registers.
-#if defined(__clang__)
-#define MODX_UNROLL _Pragma("unroll")
-#else
-#define MODX_UNROLL _Pragma("GCC unroll 16")
-#endif
+/// Adds the products of one l: a at `a` (a row's at row[r] + l where they are scattered), b's row at `b`, odd or even.
+template <class T, std::size_t R, layout how, bool odd, class W>
+[[gnu::always_inline]] inline void add_products(const T* a, std::ptrdiff_t stride, const T* const (&row)[R], std::size_t l, const W* b,
+                                                vec<T> (&low)[R], vec<T> (&high)[R]) {
+  constexpr std::size_t across = lanes<T> * rows_together<T, W>;
+  vec<T> b0 = load_packed<T, odd>(b), b1 = load_packed<T, odd>(b + across);
+  keep<T>(b0);
+  keep<T>(b1);
+  MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
+    T x;
+    if constexpr (how == layout::along) x = a[static_cast<std::ptrdiff_t>(r) * stride];
+    if constexpr (how == layout::across) x = a[r];
+    if constexpr (how == layout::scattered) x = row[r][l];
+    low[r] = multiply_add(x, b0, low[r]);
+    high[r] = multiply_add(x, b1, high[r]);
+  }
+}
 
 /// The sums of R rows x 2 vectors.
 template <class T, std::size_t R, layout how, class W>
 [[gnu::always_inline]] inline void sum(const factors<T, W>& f, vec<T> (&low)[R], vec<T> (&high)[R]) {
+  constexpr std::size_t together = rows_together<T, W>;
+  const std::ptrdiff_t step = how == layout::across ? f.stride : 1;
   const W* next_b = f.b;
   for (std::size_t g = 0; g < f.groups; ++g) {
     const T* next_a = f.a + static_cast<std::ptrdiff_t>(g) * f.a_group;
@@ -60,35 +74,33 @@ template <class T, std::size_t R, layout how, class W>
       const W* b = next_b;
       next_a += f.a_step;
       next_b += f.b_step;
-      [[maybe_unused]] const T* row[R];
+      const T* row[R] = {};
       if constexpr (how == layout::scattered) {
         MODX_UNROLL for (std::size_t r = 0; r < R; ++r) row[r] = a + f.rows[r];
       }
-      for (std::size_t l = 0; l < f.k; ++l) {
-        vec<T> b0 = load_packed<T>(b), b1 = load_packed<T>(b + lanes<T>);
-        keep<T>(b0);
-        keep<T>(b1);
-        MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
-          T x;
-          if constexpr (how == layout::along) x = a[static_cast<std::ptrdiff_t>(r) * f.stride];
-          if constexpr (how == layout::across) x = a[r];
-          if constexpr (how == layout::scattered) x = row[r][l];
-          low[r] = multiply_add(x, b0, low[r]);
-          high[r] = multiply_add(x, b1, high[r]);
+      std::size_t l = 0;
+      for (; l + together <= f.k; l += together) {
+        add_products<T, R, how, false>(a, f.stride, row, l, b, low, high);
+        a += step;
+        if constexpr (together == 2) {
+          add_products<T, R, how, true>(a, f.stride, row, l + 1, b, low, high);
+          a += step;
         }
-        a += how == layout::across ? f.stride : 1;
-        b += f.ldb;
+        b += static_cast<std::ptrdiff_t>(together) * f.ldb;
+      }
+      if constexpr (together == 2) {
+        if (l < f.k) add_products<T, R, how, false>(a, f.stride, row, l, b, low, high);
       }
     }
   }
 }
 
-/// The general ending: rows x tile_cols<T> sums, of which to.cols columns count, with every option.
-template <class T, bool full>
+/// The general ending: rows x width sums, of which to.cols columns count, with every option.
+template <class T, std::size_t width, bool full>
 void finish_rows(std::size_t rows, T* sums, const target<T>& to) {
-  const std::size_t cols = full ? tile_cols<T> : to.cols;  // a known number makes vectors of these loops
+  const std::size_t cols = full ? width : to.cols;  // a known number makes vectors of these loops
   for (std::size_t r = 0; r < rows; ++r) {
-    T* x = sums + r * tile_cols<T>;
+    T* x = sums + r * width;
     T* c = to.c + r * to.ldc;
     if (to.beta != T(0)) {
       for (std::size_t j = 0; j < cols; ++j) x[j] += to.beta * c[j];
@@ -99,17 +111,17 @@ void finish_rows(std::size_t rows, T* sums, const target<T>& to) {
     if (to.pre) {
       for (std::size_t j = 0; j < cols; ++j) to.pre[r * to.ldc + j] = x[j];
     }
-    if (to.act != activation::none) activate_row(to.act, tile_cols<T>, x, x);
+    if (to.act != activation::none) activate_row(to.act, width, x, x);
     if (to.gate) {
       for (std::size_t j = 0; j < cols; ++j) x[j] = to.gate[r * to.ldc + j] > T(0) ? x[j] : T(0);
     }
     for (std::size_t j = 0; j < cols; ++j) c[j] = x[j];
   }
 }
-template <class T>
+template <class T, std::size_t width = tile_cols<T>>
 [[gnu::noinline]] void finish(std::size_t rows, T* sums, const target<T>& to) {
-  if (to.cols == tile_cols<T>) return finish_rows<T, true>(rows, sums, to);
-  finish_rows<T, false>(rows, sums, to);
+  if (to.cols == width) return finish_rows<T, width, true>(rows, sums, to);
+  finish_rows<T, width, false>(rows, sums, to);
 }
 
 /// The whole tile of R rows x 2 vectors; the common endings stay in registers.
@@ -174,23 +186,36 @@ tile_function<T, W> tile_for(std::size_t rows) {
   return table[rows - 1];
 }
 
+/// The products of one l with P panels that start `panel` elements apart, b's row at `b`.
+template <class T, std::size_t R, std::size_t P, bool odd, class W>
+[[gnu::always_inline]] inline void add_few(const T* a, std::ptrdiff_t stride, const W* b, std::size_t panel, vec<T> (&low)[P * R],
+                                           vec<T> (&high)[P * R]) {
+  constexpr std::size_t across = lanes<T> * rows_together<T, W>;
+  MODX_UNROLL for (std::size_t p = 0; p < P; ++p) {
+    vec<T> b0 = load_packed<T, odd>(b + p * panel), b1 = load_packed<T, odd>(b + p * panel + across);
+    keep<T>(b0);
+    keep<T>(b1);
+    MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
+      const T x = a[static_cast<std::ptrdiff_t>(r) * stride];
+      low[p * R + r] = multiply_add(x, b0, low[p * R + r]);
+      high[p * R + r] = multiply_add(x, b1, high[p * R + r]);
+    }
+  }
+}
 /// R rows x P panels of tile_cols at a time, `panel` elements apart: few rows keep the units busy with more columns.  Each sum is
 /// made in the order of the tile's.
 template <class T, std::size_t R, std::size_t P, class W>
 void few_rows(const factors<T, W>& f, std::size_t panel, T* sums) {
+  constexpr std::size_t together = rows_together<T, W>;
   vec<T> low[P * R] = {}, high[P * R] = {};
-  for (std::size_t l = 0; l < f.k; ++l) {
-    MODX_UNROLL for (std::size_t p = 0; p < P; ++p) {
-      const W* b = f.b + p * panel + l * tile_cols<T>;
-      vec<T> b0 = load_packed<T>(b), b1 = load_packed<T>(b + lanes<T>);
-      keep<T>(b0);
-      keep<T>(b1);
-      MODX_UNROLL for (std::size_t r = 0; r < R; ++r) {
-        const T x = f.a[static_cast<std::ptrdiff_t>(r) * f.stride + static_cast<std::ptrdiff_t>(l)];
-        low[p * R + r] = multiply_add(x, b0, low[p * R + r]);
-        high[p * R + r] = multiply_add(x, b1, high[p * R + r]);
-      }
-    }
+  const W* b = f.b;
+  std::size_t l = 0;
+  for (; l + together <= f.k; l += together, b += together * tile_cols<T>) {
+    add_few<T, R, P, false>(f.a + l, f.stride, b, panel, low, high);
+    if constexpr (together == 2) add_few<T, R, P, true>(f.a + l + 1, f.stride, b, panel, low, high);
+  }
+  if constexpr (together == 2) {
+    if (l < f.k) add_few<T, R, P, false>(f.a + l, f.stride, b, panel, low, high);
   }
   for (std::size_t i = 0; i < P * R; ++i) {
     store(sums + i * tile_cols<T>, low[i]);
@@ -210,7 +235,5 @@ void each_tile(std::size_t m, F f) {
     first += rows;
   }
 }
-
-#undef MODX_UNROLL
 
 }  // namespace modx::kernels::detail

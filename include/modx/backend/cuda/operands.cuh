@@ -134,6 +134,10 @@ std::size_t basic_cuda<T>::bf16_size(std::size_t k, std::size_t columns) {
   return checked_product("bf16_size", k, columns);
 }
 template <class T>
+std::size_t basic_cuda<T>::bf16_at(std::size_t k, std::size_t l, std::size_t column) {
+  return column * k + l;
+}
+template <class T>
 void basic_cuda<T>::pack_bf16(std::size_t k, std::size_t from, std::size_t n, matrix_view<T> b, std::uint16_t* out) {
   std::vector<std::uint16_t> columns(k * n);
   for (std::size_t j = 0; j < n; ++j)
