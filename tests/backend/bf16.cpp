@@ -313,6 +313,26 @@ TEST_CASE("bf16: training has nearly the losses of float, keeps its weights in f
   CHECK(finer);
 }
 
+TEST_CASE("bf16: a weight is packed once an update, as its products use it") {
+  cpu b{1, 1};
+  parameter<cpu> p(b, "p", 20, 30);
+  p.set(std::vector<float>(600, 1.0f));
+  b.use_bf16(true);
+  for (const bool exact : {false, true}) {
+    pack_task<float> task;
+    p.packed(false, exact, task);
+    CHECK(task.out != nullptr);
+    p.packed(false, exact, task);
+    CHECK(task.out == nullptr);
+    p.mutable_value();
+    std::size_t stale = 0;
+    p.each_stale([&](const auto& t) { stale += t.exact == exact; });
+    CHECK(stale == 1);
+    p.packed(false, exact, task);
+    CHECK(task.out == nullptr);
+  }
+}
+
 TEST_CASE("bf16 is for float") {
   basic_cpu<double> wide{1, 1};
   CHECK(contains(message([&] { wide.use_bf16(true); }), "use_bf16: expected a backend of float, found one of double"));

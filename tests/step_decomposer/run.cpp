@@ -66,6 +66,9 @@ TEST_CASE("a run leaves its table, its files and a report; the bits don't depend
   const auto page = get(a / "report.html");
   for (const char* part : {"Macro-F1", "All fixed", "no expression is in two splits", "language"})
     CHECK(contains(page, part));
+  const auto row = page.find("Exact arithmetic</th>");
+  REQUIRE(row != std::string::npos);
+  CHECK_FALSE(contains(page.substr(row, page.find("</tr>", row) - row), "<strong>"));  // a measure, not one of those measured
   CHECK(contains(run(small(a.path())).err, "an earlier run's config.json"));
   REQUIRE(run(small(b.path(), {"--threads", "3"})).exit == 0);
   CHECK(results(b.path()) == m);

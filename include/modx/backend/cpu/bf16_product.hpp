@@ -151,13 +151,9 @@ MODX_AMX void bf16_by_tiles(const product<float>& p, std::size_t i0, std::size_t
   static_assert(width == amx_columns || width % bf16_columns == 0);
   const std::size_t m = i1 - i0, tiles = (m + amx_rows - 1) / amx_rows, beside = width == amx_columns ? bf16_panel_size<float>(p.k) : bf16_row / 2;
   const std::size_t steps = (p.k + bf16_step - 1) / bf16_step, whole = p.k / bf16_step, below = steps * elements;
-  std::uint16_t* const a = memory_of_copy<std::uint16_t>(tiles * below);
+  std::uint16_t* const a = memory_of_copy<std::uint16_t>(tiles * below);  // rows of the last tile past m: whatever, their sums are not used
   const auto at = [=](std::size_t r, std::size_t q) { return a + r / amx_rows * below + q * elements + r % amx_rows * bf16_step; };
   convert_rows(p, i0, m, at, [](float x) { return to_bf16(x); });
-  if (m > amx_rows) {  // fewer than that are the rows of the tiles
-    for (std::size_t r = m; r < tiles * amx_rows; ++r)
-      for (std::size_t q = 0; q < steps; ++q) std::fill_n(at(r, q), bf16_step, std::uint16_t(0));
-  }
   alignas(64) float sums[2 * amx_rows * bf16_columns] = {};
   alignas(64) std::uint16_t last[2 * elements];
   Tiles::configure(amx_config(std::min(m, amx_rows)));
