@@ -115,7 +115,7 @@ modx::io::hidden_cache hidden_states(backbone<B>& from, const question_set& q, c
     bar.note(label + "hidden states: " + std::to_string(done) + " of " + std::to_string(of) + " texts, " +
              std::to_string(int(done ? seconds * double(of - done) / double(done) : 0)) + " s to go");
   };
-  return modx::io::hidden_cache(file, {from.weights, from.tokenizer, layer}, texts, compute,
+  return modx::io::hidden_cache(file, {from.weights, from.tokenizer, layer, from.model.backend().uses_bf16()}, texts, compute,
                                 [&](const std::string& text) { bar.note(label + text); }, progress);
 }
 

@@ -56,7 +56,7 @@ struct fixture {
       t.context.sequence = t.sequences_of(lengths);
       return model.bound().hidden_between(model.bound().embed(t.input(column(ids))), 0, layer).host();
     };
-    return {folder / "hidden.safetensors", {modx::io::weights_sum(model), tokenizer, layer}, texts, f,
+    return {folder / "hidden.safetensors", {modx::io::weights_sum(model), tokenizer, layer, backend.uses_bf16()}, texts, f,
             [&](const std::string& s) { said.push_back(s); }, {}, 4};
   }
 };
@@ -123,6 +123,7 @@ TEST_CASE("hidden_cache: what is there is used; what is stale or damaged is comp
   rebuilt([&] { put(file, "not a cache at all"); }, "");
   rebuilt([&] { f.texts[3][0] = (f.texts[3][0] + 1) % 23; }, "stale");
   rebuilt([&] { f.model.find("blocks.0.f.down.weight").mutable_value()[0] += 1; }, "stale");
+  rebuilt([&] { f.backend.use_bf16(true); }, "stale");
   f.computed = 0, f.said.clear();
   f.cache(1);
   CHECK(f.computed > 0);

@@ -36,6 +36,7 @@ class basic_cpu {
   /// attention, convolutions, losses and optimisers stay in float.  Computed on AMX where there is any; the bits are the same without
   /// it, and it is slower than float then.  Throws for double.
   void use_bf16(bool on);
+  bool uses_bf16() const;
   /// What use_bf16() computes on: "AMX", or "vectors: " and why not there.
   static std::string bf16_engine();
 

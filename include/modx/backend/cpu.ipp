@@ -59,6 +59,8 @@ void basic_cpu<T>::use_bf16(bool on) {
   state_->bf16 = on;
 }
 template <class T>
+bool basic_cpu<T>::uses_bf16() const { return state_->bf16; }
+template <class T>
 std::string basic_cpu<T>::bf16_engine() {
   const char* missing = kernels::amx_missing();
   return missing ? std::string("vectors: ") + missing : "AMX";

@@ -72,6 +72,10 @@ void basic_cuda<T>::use_bf16(bool on) {
   state_->products.bf16 = on;
 }
 template <class T>
+bool basic_cuda<T>::uses_bf16() const {
+  return state_->products.bf16;
+}
+template <class T>
 void basic_cuda<T>::set_product_engine(product_engine engine) {
   state_->products.engine = engine;
 }

@@ -51,6 +51,7 @@ class basic_cuda {
   /// Products of operands stored in bfloat16, summed in float; off at first.  Weights are rounded once an update; routers,
   /// norms, attention, convolutions, losses and optimisers stay in float.  Throws for double.
   void use_bf16(bool on);
+  bool uses_bf16() const;
   /// `automatic` chooses by shape.
   void set_product_engine(product_engine engine);
   /// Waits for everything asked for so far.

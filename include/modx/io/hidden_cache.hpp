@@ -15,6 +15,7 @@ struct hidden_key {
   std::string weights;    // of the model: weights_sum(), or a checksum of its files
   std::string tokenizer;  // checksum of tokenizer.json, or a name
   std::size_t layer = 0;  // hidden states after this many blocks
+  bool bf16 = false;      // computed with products in bfloat16: backend.uses_bf16()
 };
 
 /// xxh128 of the names and values of a model's parameters that match `pattern`.
@@ -114,7 +115,10 @@ inline hidden_cache::hidden_cache(std::filesystem::path file, const hidden_key& 
     if (fresh) distinct.push_back(&t), of_texts.add(std::uint64_t{t.size()}).add(std::as_bytes(std::span(t)));
     index_.push_back(at->second);
   }
-  const std::string sum = checksum().add(key.weights).add(key.tokenizer).add(std::uint64_t{key.layer}).add(of_texts.hex()).hex();
+  checksum of_all;
+  of_all.add(key.weights).add(key.tokenizer).add(std::uint64_t{key.layer}).add(of_texts.hex());
+  if (key.bf16) of_all.add("bf16");
+  const std::string sum = of_all.hex();
   std::error_code ignored;
   if (std::filesystem::exists(file_, ignored)) {
     try {
